@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The seam between core and a wire, for who writes a wire; protocols never need it.
+ *
+ * A wire supplies a clock, non-blocking sockets with POSIX manners, readiness and name resolution,
+ * as one const table of functions. Errors are negative errno values. Core does all the rest: it
+ * calls down through the table, and the wire calls up through the functions at the end of this page.
+ *
+ * A wire embeds struct dw_reactor first in its own reactor.
+ */
+#ifndef DRYWIRE_BACKEND_H
+#define DRYWIRE_BACKEND_H
+
+#include "drywire/drywire.h"
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+DW_BEGIN_DECLS
+
+/* The most that one recv hands over, and so the most that one data_received gets. */
+#define DW_RECV_MAX 65536
+
+/* A wire's handle on a socket: a descriptor, or a pointer. */
+typedef intptr_t dw_socket;
+#define DW_SOCKET_NONE ((dw_socket)-1)
+
+enum { DW_READABLE = 1, DW_WRITABLE = 2 };
+
+typedef enum dw_io_kind {
+    DW_IO_STREAM,     /* a connection: readable, writable */
+    DW_IO_CONNECTING, /* an attempt: writable when it is decided */
+    DW_IO_PORT,       /* a listener: readable when there is something to accept */
+} dw_io_kind;
+
+/* A socket as core holds it, embedded in core's objects. `socket` and `slot` are the wire's (slot is
+ * 0 at first and survives everything but close), `kind` and `want` are core's. */
+typedef struct dw_io {
+    dw_socket socket;
+    uint32_t slot;
+    uint8_t kind;
+    uint8_t want; /* DW_READABLE | DW_WRITABLE */
+} dw_io;
+
+typedef enum dw_socket_option {
+    DW_OPTION_NO_DELAY,
+    DW_OPTION_KEEP_ALIVE,
+} dw_socket_option;
+
+/* A name being resolved; embedded by core, one wire call each. */
+typedef struct dw_lookup {
+    const char *name; /* borrowed until the answer or the cancel */
+    void *wire_data;  /* the wire's own */
+} dw_lookup;
+
+typedef struct dw_wire {
+    const char *name; /* "poll", "sim" */
+
+    dw_time (*now)(dw_reactor *reactor);
+    dw_time (*wall_clock)(dw_reactor *reactor);
+    void (*random)(dw_reactor *reactor, void *buffer, size_t len);
+    /* A number below n; 0 on a live wire. */
+    uint32_t (*choose)(dw_reactor *reactor, const char *what, uint32_t n);
+
+    /* A TCP socket of the address kind, non-blocking, close-on-exec; sets io->socket. For a
+     * listener the wire sets SO_REUSEADDR, and IPV6_V6ONLY off. */
+    int (*open)(dw_reactor *reactor, dw_io *io, dw_address_kind kind);
+    int (*bind)(dw_reactor *reactor, dw_io *io, const dw_address *address);
+    int (*listen)(dw_reactor *reactor, dw_io *io, int backlog);
+    /* 0: connected; -EINPROGRESS: writable will be reported, then connect_result tells. */
+    int (*connect)(dw_reactor *reactor, dw_io *io, const dw_address *address);
+    int (*connect_result)(dw_reactor *reactor, dw_io *io);
+    /* Sets conn->socket and *peer. -EMFILE: out of descriptors, the wire has disposed of the
+     * connection at the head of the queue if it could. */
+    int (*accept)(dw_reactor *reactor, dw_io *listener, dw_io *conn, dw_address *peer);
+    /* Points *data at up to DW_RECV_MAX received bytes, good until the callback that gets them has
+     * returned and the following flush is over. Returns their number, 0 at the end of the stream,
+     * or -errno. */
+    ssize_t (*recv)(dw_reactor *reactor, dw_io *io, const uint8_t **data);
+    /* Takes some of the bytes of `count` pieces; returns how many, or -errno. Never raises SIGPIPE. */
+    ssize_t (*send)(dw_reactor *reactor, dw_io *io, const struct iovec *pieces, int count);
+    /* Ends the sending direction (FIN). */
+    int (*shutdown)(dw_reactor *reactor, dw_io *io);
+    /* Closes; with `reset` so that the peer gets a RST. io->socket becomes DW_SOCKET_NONE. */
+    void (*close)(dw_reactor *reactor, dw_io *io, bool reset);
+    int (*local_address)(dw_reactor *reactor, dw_io *io, dw_address *out);
+    int (*get_option)(dw_reactor *reactor, dw_io *io, dw_socket_option option);
+    int (*set_option)(dw_reactor *reactor, dw_io *io, dw_socket_option option, int value);
+
+    /* Core changed io->want. Readiness is reported by dw_io_ready, for what is wanted only, from the
+     * wire's wait and never from inside this or any other slot. */
+    void (*watch)(dw_reactor *reactor, dw_io *io);
+
+    /* Starts a lookup; answers later by dw_lookup_done, never from inside the call. Negative: could
+     * not start. cancel: no answer comes any more. */
+    int (*resolve)(dw_reactor *reactor, dw_lookup *lookup);
+    void (*resolve_cancel)(dw_reactor *reactor, dw_lookup *lookup);
+
+    /* There is work for dw_reactor_turn at `due`, earlier than the wire was told before. A wire that
+     * asks dw_reactor_next_due before it waits may leave this NULL. */
+    void (*wake)(dw_reactor *reactor, dw_time due);
+
+    /* Waits until something is ready, `timeout` has passed (0: does not wait; negative: for ever),
+     * or the loop should look up for another reason; reports readiness. NULL on a wire that drives
+     * its reactors itself; run and iterate then answer DW_ALREADY_RUNNING. */
+    int (*wait)(dw_reactor *reactor, dw_time timeout);
+    /* Around run: signal handlers on and off. May be NULL. */
+    int (*run_begin)(dw_reactor *reactor);
+    void (*run_end)(dw_reactor *reactor);
+
+    /* A broken contract: by the program, or inside the library. NULL: a line on stderr, and abort. */
+    void (*violation)(dw_reactor *reactor, const char *oracle, const char *message);
+    /* A log line for which the user set no function. NULL: stderr. */
+    void (*log)(dw_reactor *reactor, const char *line);
+    /* Frees the wire's reactor after core's part is finished. NULL: dw_reactor_free is not for it. */
+    void (*destroy)(dw_reactor *reactor);
+} dw_wire;
+
+/* What an observer is told: calls that core makes to the program, and the program's verbs. */
+typedef enum dw_seen {
+    DW_SEEN_MADE,          /* connection_made */
+    DW_SEEN_DATA,          /* data_received: data, len */
+    DW_SEEN_LOST,          /* connection_lost: code = reason kind, len = errno */
+    DW_SEEN_READ_LOST,     /* read_connection_lost */
+    DW_SEEN_WRITE_LOST,    /* write_connection_lost */
+    DW_SEEN_FAILED,        /* client_connection_failed: code, len = errno; io NULL */
+    DW_SEEN_CALL,          /* a delayed call runs: data = where_, as text; io NULL */
+    DW_SEEN_WRITE,         /* write, writev: data (first piece), len (all) */
+    DW_SEEN_LOSE,          /* lose_connection */
+    DW_SEEN_LOSE_WRITE,    /* lose_write_connection */
+    DW_SEEN_ABORT,         /* abort_connection */
+    DW_SEEN_FAIL,          /* dw_transport_fail: code */
+    DW_SEEN_PAUSE,         /* pause_producing of the transport */
+    DW_SEEN_RESUME,        /* resume_producing of the transport */
+    DW_SEEN_CONNECT,       /* dw_connector_connect: data = host, as text; len = port; io NULL */
+    DW_SEEN_LISTEN,        /* a port listens: io */
+    DW_SEEN_STOP_LISTEN,   /* it no longer does: io */
+} dw_seen;
+
+/* Told just before the call is made or the verb acts. Must not call back into core. */
+typedef void (*dw_observe_fn)(dw_reactor *reactor, dw_seen seen, const dw_io *io, int code,
+                              const void *data, size_t len);
+
+struct dw_list_node {
+    struct dw_list_node *next, *previous;
+};
+
+/* Pending delayed calls; see core/src/timers.c. */
+struct dw_timers {
+    struct dw_timer_key *heap; /* 4-ary, by (due, sequence) */
+    uint32_t count, room;
+    uint64_t sequence;
+    dw_delayed_call *soon_head, *soon_tail; /* delay 0: already in order */
+    dw_delayed_call *spare;                 /* unsorted; used only when the heap could not grow */
+    size_t soon_count, spare_count;
+};
+
+struct dw_reactor {
+    const dw_wire *wire;
+    dw_allocator allocator;
+    dw_observe_fn observe; /* NULL: nobody looks */
+
+    /* Core's own. */
+    struct dw_timers timers;
+    struct dw_list_node transports, ports, connectors; /* all there are */
+    dw_transport *dirty_head, *dirty_tail;   /* written to; flushed when the callback has returned */
+    dw_transport *ready_head, *ready_tail;   /* to be looked after in the next turn */
+    struct dw_buffer *pool;                  /* empty write buffers */
+    unsigned pool_count;
+    dw_transport *borrower;                  /* writes bytes that still lie in the read buffer */
+    const uint8_t *borrowed;
+    size_t borrowed_len;
+    const uint8_t *received;                 /* what the running data_received was given */
+    size_t received_len;
+    struct dw_list_node triggers[6];
+    dw_log_fn log_fn;
+    void *log_user;
+    int last_errno;
+    unsigned depth;                          /* inside how many entries from the wire */
+    uint8_t state;
+    bool stop_asked;
+    size_t connecting_count, connection_count, port_count;
+};
+
+/* ---- Calls up, for the wire ---- */
+
+/* Prepares / ends core's part. fini closes what is open, without callbacks. */
+void dw_reactor_init(dw_reactor *reactor, const dw_wire *wire, const dw_allocator *allocator);
+void dw_reactor_fini(dw_reactor *reactor);
+
+/* `io` is ready for some of what it wants. Runs callbacks and flushes what they wrote; `io` may be
+ * gone afterwards. */
+void dw_io_ready(dw_reactor *reactor, dw_io *io, unsigned ready);
+
+/* One turn without input and output: due delayed calls, then connections to look after. */
+void dw_reactor_turn(dw_reactor *reactor);
+
+/* The two halves of it, for a loop that waits in between as Twisted's does. */
+void dw_reactor_turn_calls(dw_reactor *reactor);
+void dw_reactor_turn_ready(dw_reactor *reactor);
+
+/* When dw_reactor_turn has something to do: now or before, a time to come, or DW_TIME_MAX. */
+dw_time dw_reactor_next_due(const dw_reactor *reactor);
+
+/* The answer of a lookup: `count` addresses (port 0), or an error < 0 and none. */
+void dw_lookup_done(dw_reactor *reactor, dw_lookup *lookup, int error, const dw_address *addresses,
+                    size_t count);
+
+/* For a wire that drives its reactors itself: the startup event; the shutdown event. */
+void dw_reactor_startup(dw_reactor *reactor);
+void dw_reactor_shutdown(dw_reactor *reactor);
+/* Whether dw_reactor_stop was called and shutdown has not been done. */
+bool dw_reactor_stopping(const dw_reactor *reactor);
+
+/* The protocol's name for a connection's io, for traces; the factory's for a port's. */
+const char *dw_io_name(const dw_io *io);
+
+/* Reports a broken contract when `holds` is false; returns `holds`. */
+bool dw_contract(dw_reactor *reactor, bool holds, const char *oracle, const char *message);
+
+DW_END_DECLS
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reactor: the loop that calls protocols back (Twisted's IReactorTCP, IReactorTime,
+ * IReactorCore). There is no global one; a program takes a dw_reactor * and cannot tell whether it
+ * belongs to real sockets (drywire/real.h) or to a host of a simulated world (drywire/sim.h).
+ *
+ * All functions here are called on the reactor's thread.
+ */
+#ifndef DRYWIRE_REACTOR_H
+#define DRYWIRE_REACTOR_H
+
+#include "drywire/address.h"
+#include "drywire/base.h"
+#include "drywire/connector.h"
+#include "drywire/factory.h"
+#include "drywire/port.h"
+
+DW_BEGIN_DECLS
+
+/* Now: monotonic, the only clock a protocol may read. */
+dw_time dw_reactor_now(dw_reactor *reactor);
+
+/* Nanoseconds since 1970 by the host's wall clock, which may jump. For showing to people. */
+dw_time dw_reactor_wall_clock(dw_reactor *reactor);
+
+/* Fills `buffer` with random bytes: the system's on the live wire, the run's on the dry one. */
+void dw_reactor_random(dw_reactor *reactor, void *buffer, size_t len);
+
+/* Default of connect_tcp's time-out, Twisted's. */
+#define DW_CONNECT_TIMEOUT_DEFAULT DW_SEC(30)
+
+/* Connects to `host` (a literal or a name, copied) and `port`. `timeout`: 0 is the default above,
+ * negative is none. `bind` is the local address to use, or NULL. started_connecting is called before
+ * this returns; whatever comes of it, comes later. Borrows `factory` until its `stop`. `out`, unless
+ * NULL, gets the connector, see drywire/connector.h for its life.
+ * Returns 0, DW_INVALID_ARGUMENT or DW_NO_MEMORY. */
+int dw_reactor_connect_tcp(dw_reactor *reactor, const char *host, uint16_t port,
+                           dw_client_factory *factory, dw_time timeout, const dw_address *bind,
+                           dw_connector **out);
+
+/* Twisted's default backlog. */
+#define DW_BACKLOG_DEFAULT 50
+
+/* Listens on `port` (0: any free one) of `interface` (a literal; NULL: all IPv4 addresses; "::": all
+ * of both kinds). `backlog` 0 is the default. `out`, unless NULL, gets the port.
+ * Returns 0, DW_CANNOT_LISTEN (dw_reactor_errno says why; the factory is not touched),
+ * DW_INVALID_ADDRESS, DW_NO_MEMORY. */
+int dw_reactor_listen_tcp(dw_reactor *reactor, uint16_t port, dw_factory *factory, int backlog,
+                          const char *interface, dw_port **out);
+
+/* The errno behind the last DW_CANNOT_LISTEN or DW_SYSTEM_ERROR. */
+int dw_reactor_errno(const dw_reactor *reactor);
+
+/* Runs until dw_reactor_stop (or a signal, on the live wire) and the shutdown that follows it: all
+ * connections are lost with DW_CONNECTION_LOST, ports closed, attempts failed. May be run again.
+ * Returns 0, DW_ALREADY_RUNNING (always so on the dry wire, where the world runs it) or
+ * DW_SYSTEM_ERROR. */
+int dw_reactor_run(dw_reactor *reactor);
+
+/* Asks the loop to end; returns at once. The rest of this turn still runs.
+ * Returns 0 or DW_NOT_RUNNING. */
+int dw_reactor_stop(dw_reactor *reactor);
+
+/* One turn of the loop: due calls, then input and output, waiting for something to happen at most
+ * `timeout` (0: not at all; negative: for ever). Returns 0, DW_ALREADY_RUNNING inside run, or
+ * DW_SYSTEM_ERROR. */
+int dw_reactor_iterate(dw_reactor *reactor, dw_time timeout);
+
+/* True from the start of run until the during-phase of shutdown. */
+bool dw_reactor_running(const dw_reactor *reactor);
+
+/* The phases of the two system events, in order; triggers of a phase run in order of adding. */
+typedef enum dw_phase {
+    DW_BEFORE_STARTUP,
+    DW_DURING_STARTUP,
+    DW_AFTER_STARTUP,
+    DW_BEFORE_SHUTDOWN,
+    DW_DURING_SHUTDOWN,
+    DW_AFTER_SHUTDOWN,
+} dw_phase;
+
+/* A function to run at a system event; embedded by its owner, zero-initialised; runs once. */
+typedef struct dw_trigger {
+    void (*fn_)(void *user);
+    void *user_;
+    struct dw_trigger *next_, *previous_;
+    dw_reactor *reactor_;
+    uint8_t phase_;
+} dw_trigger;
+
+/* Adds / takes back a trigger. Removing one that is not pending does nothing. */
+void dw_reactor_add_trigger(dw_reactor *reactor, dw_trigger *trigger, dw_phase phase,
+                            void (*fn)(void *user), void *user);
+void dw_trigger_remove(dw_trigger *trigger);
+
+/* fn(user) once the reactor runs: at once if it does, else as an after-startup trigger. */
+void dw_reactor_call_when_running(dw_reactor *reactor, dw_trigger *trigger, void (*fn)(void *user),
+                                  void *user);
+
+/* What the reactor has to say to a person: a line without a newline. NULL: stderr on the live wire,
+ * the timeline on the dry one. */
+typedef void (*dw_log_fn)(void *user, const char *line);
+void dw_reactor_set_log(dw_reactor *reactor, dw_log_fn fn, void *user);
+void dw_reactor_log(dw_reactor *reactor, const char *format, ...) DW_PRINTF(2, 3);
+
+/* Connections, ports and pending delayed calls of this reactor: what a leak check counts. */
+typedef struct dw_reactor_counts {
+    size_t connections;
+    size_t connecting;
+    size_t ports;
+    size_t delayed_calls;
+} dw_reactor_counts;
+dw_reactor_counts dw_reactor_count(const dw_reactor *reactor);
+
+/* Frees a reactor that is not running, whoever made it. Connections that are still open are closed
+ * without a callback. NULL is fine. */
+void dw_reactor_free(dw_reactor *reactor);
+
+DW_END_DECLS
+
+#endif
