@@ -4,7 +4,8 @@
  *
  * A wire supplies a clock, non-blocking sockets with POSIX manners, readiness and name resolution,
  * as one const table of functions. Errors are negative errno values. Core does all the rest: it
- * calls down through the table, and the wire calls up through the functions at the end of this page.
+ * calls down through the table, and the wire calls up through the functions at the end of this
+ * page.
  *
  * A wire embeds struct dw_reactor first in its own reactor.
  */
@@ -33,8 +34,9 @@ typedef enum dw_io_kind {
     DW_IO_PORT,       /* a listener: readable when there is something to accept */
 } dw_io_kind;
 
-/* A socket as core holds it, embedded in core's objects. `socket` and `slot` are the wire's (slot is
- * 0 at first and survives everything but close), `kind` and `want` are core's. */
+/* A socket as core holds it, embedded in core's objects. `socket` and `slot` are the wire's (slot
+ * is 0 at first and survives everything but close), `kind` and `want` are core's. Core may move it
+ * in memory until the first call of `watch`, not after. */
 typedef struct dw_io {
     dw_socket socket;
     uint32_t slot;
@@ -77,7 +79,8 @@ typedef struct dw_wire {
      * returned and the following flush is over. Returns their number, 0 at the end of the stream,
      * or -errno. */
     ssize_t (*recv)(dw_reactor *reactor, dw_io *io, const uint8_t **data);
-    /* Takes some of the bytes of `count` pieces; returns how many, or -errno. Never raises SIGPIPE. */
+    /* Takes some of the bytes of `count` pieces; returns how many, or -errno. Never raises SIGPIPE.
+     */
     ssize_t (*send)(dw_reactor *reactor, dw_io *io, const struct iovec *pieces, int count);
     /* Ends the sending direction (FIN). */
     int (*shutdown)(dw_reactor *reactor, dw_io *io);
@@ -87,8 +90,8 @@ typedef struct dw_wire {
     int (*get_option)(dw_reactor *reactor, dw_io *io, dw_socket_option option);
     int (*set_option)(dw_reactor *reactor, dw_io *io, dw_socket_option option, int value);
 
-    /* Core changed io->want. Readiness is reported by dw_io_ready, for what is wanted only, from the
-     * wire's wait and never from inside this or any other slot. */
+    /* Core changed io->want. Readiness is reported by dw_io_ready, for what is wanted only, from
+     * the wire's wait and never from inside this or any other slot. */
     void (*watch)(dw_reactor *reactor, dw_io *io);
 
     /* Starts a lookup; answers later by dw_lookup_done, never from inside the call. Negative: could
@@ -96,54 +99,52 @@ typedef struct dw_wire {
     int (*resolve)(dw_reactor *reactor, dw_lookup *lookup);
     void (*resolve_cancel)(dw_reactor *reactor, dw_lookup *lookup);
 
-    /* There is work for dw_reactor_turn at `due`, earlier than the wire was told before. A wire that
-     * asks dw_reactor_next_due before it waits may leave this NULL. */
+    /* There is work for dw_reactor_turn at `due`, earlier than the wire was told before. A wire
+     * that asks dw_reactor_next_due before it waits may leave this NULL. */
     void (*wake)(dw_reactor *reactor, dw_time due);
 
     /* Waits until something is ready, `timeout` has passed (0: does not wait; negative: for ever),
      * or the loop should look up for another reason; reports readiness. NULL on a wire that drives
      * its reactors itself; run and iterate then answer DW_ALREADY_RUNNING. */
     int (*wait)(dw_reactor *reactor, dw_time timeout);
-    /* Around run: signal handlers on and off. May be NULL. */
+    /* Around run: signal handlers on and off. 0 or -errno. May be NULL. */
     int (*run_begin)(dw_reactor *reactor);
     void (*run_end)(dw_reactor *reactor);
 
-    /* A broken contract: by the program, or inside the library. NULL: a line on stderr, and abort. */
+    /* A broken contract: by the program, or inside the library. NULL: a line on stderr, and abort.
+     */
     void (*violation)(dw_reactor *reactor, const char *oracle, const char *message);
     /* A log line for which the user set no function. NULL: stderr. */
     void (*log)(dw_reactor *reactor, const char *line);
-    /* Frees the wire's reactor after core's part is finished. NULL: dw_reactor_free is not for it. */
+    /* Frees the wire's reactor after core's part is finished. NULL: dw_reactor_free is not for it.
+     */
     void (*destroy)(dw_reactor *reactor);
 } dw_wire;
 
 /* What an observer is told: calls that core makes to the program, and the program's verbs. */
 typedef enum dw_seen {
-    DW_SEEN_MADE,          /* connection_made */
-    DW_SEEN_DATA,          /* data_received: data, len */
-    DW_SEEN_LOST,          /* connection_lost: code = reason kind, len = errno */
-    DW_SEEN_READ_LOST,     /* read_connection_lost */
-    DW_SEEN_WRITE_LOST,    /* write_connection_lost */
-    DW_SEEN_FAILED,        /* client_connection_failed: code, len = errno; io NULL */
-    DW_SEEN_CALL,          /* a delayed call runs: data = where_, as text; io NULL */
-    DW_SEEN_WRITE,         /* write, writev: data (first piece), len (all) */
-    DW_SEEN_LOSE,          /* lose_connection */
-    DW_SEEN_LOSE_WRITE,    /* lose_write_connection */
-    DW_SEEN_ABORT,         /* abort_connection */
-    DW_SEEN_FAIL,          /* dw_transport_fail: code */
-    DW_SEEN_PAUSE,         /* pause_producing of the transport */
-    DW_SEEN_RESUME,        /* resume_producing of the transport */
-    DW_SEEN_CONNECT,       /* dw_connector_connect: data = host, as text; len = port; io NULL */
-    DW_SEEN_LISTEN,        /* a port listens: io */
-    DW_SEEN_STOP_LISTEN,   /* it no longer does: io */
+    DW_SEEN_MADE,        /* connection_made */
+    DW_SEEN_DATA,        /* data_received: data, len */
+    DW_SEEN_LOST,        /* connection_lost: code = reason kind, len = errno */
+    DW_SEEN_READ_LOST,   /* read_connection_lost */
+    DW_SEEN_WRITE_LOST,  /* write_connection_lost */
+    DW_SEEN_FAILED,      /* client_connection_failed: code, len = errno; io NULL */
+    DW_SEEN_CALL,        /* a delayed call runs: data = where_, as text; io NULL */
+    DW_SEEN_WRITE,       /* write, writev: data (first piece), len (all) */
+    DW_SEEN_LOSE,        /* lose_connection */
+    DW_SEEN_LOSE_WRITE,  /* lose_write_connection */
+    DW_SEEN_ABORT,       /* abort_connection */
+    DW_SEEN_FAIL,        /* dw_transport_fail: code */
+    DW_SEEN_PAUSE,       /* pause_producing of the transport */
+    DW_SEEN_RESUME,      /* resume_producing of the transport */
+    DW_SEEN_CONNECT,     /* dw_connector_connect: data = host, as text; len = port; io NULL */
+    DW_SEEN_LISTEN,      /* a port listens: io */
+    DW_SEEN_STOP_LISTEN, /* it no longer does: io */
 } dw_seen;
 
 /* Told just before the call is made or the verb acts. Must not call back into core. */
 typedef void (*dw_observe_fn)(dw_reactor *reactor, dw_seen seen, const dw_io *io, int code,
                               const void *data, size_t len);
-
-struct dw_list_node {
-    struct dw_list_node *next, *previous;
-};
 
 /* Pending delayed calls; see core/src/timers.c. */
 struct dw_timers {
@@ -163,22 +164,24 @@ struct dw_reactor {
     /* Core's own. */
     struct dw_timers timers;
     struct dw_list_node transports, ports, connectors; /* all there are */
-    dw_transport *dirty_head, *dirty_tail;   /* written to; flushed when the callback has returned */
-    dw_transport *ready_head, *ready_tail;   /* to be looked after in the next turn */
-    struct dw_buffer *pool;                  /* empty write buffers */
+    dw_transport *dirty_head, *dirty_tail; /* written to; flushed when the callback has returned */
+    dw_transport *ready_head, *ready_tail; /* to be looked after in the next turn */
+    dw_transport *aborted_head, *aborted_tail; /* to be ended, in order among delayed calls */
+    struct dw_buffer *pool;                    /* empty write buffers */
     unsigned pool_count;
-    dw_transport *borrower;                  /* writes bytes that still lie in the read buffer */
+    dw_transport *borrower; /* writes bytes that still lie in the read buffer */
     const uint8_t *borrowed;
     size_t borrowed_len;
-    const uint8_t *received;                 /* what the running data_received was given */
+    const uint8_t *received; /* what the running data_received was given */
     size_t received_len;
     struct dw_list_node triggers[6];
     dw_log_fn log_fn;
     void *log_user;
     int last_errno;
-    unsigned depth;                          /* inside how many entries from the wire */
+    unsigned depth; /* inside how many entries from the wire */
     uint8_t state;
     bool stop_asked;
+    bool looping; /* inside run or iterate */
     size_t connecting_count, connection_count, port_count;
 };
 

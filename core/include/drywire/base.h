@@ -42,6 +42,11 @@ typedef int64_t dw_time;
 #define DW_END_DECLS
 #endif
 
+/* A link of the library's own lists, where the caller's memory has to hold one. */
+struct dw_list_node {
+    struct dw_list_node *next, *previous;
+};
+
 typedef struct dw_reactor dw_reactor;
 typedef struct dw_transport dw_transport;
 typedef struct dw_connector dw_connector;

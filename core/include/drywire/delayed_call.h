@@ -35,7 +35,7 @@ typedef struct dw_delayed_call {
 
 /* Runs fn(user) once, `delay` nanoseconds from now. A call that is pending already is moved and
  * gets the new function (as uv_timer_start does). A negative delay is a broken contract. */
-#define dw_reactor_call_later(reactor, call, delay, fn, user)                                      \
+#define dw_reactor_call_later(reactor, call, delay, fn, user) \
     dw_reactor_call_later_at((reactor), (call), (delay), (fn), (user), DW_HERE)
 void dw_reactor_call_later_at(dw_reactor *reactor, dw_delayed_call *call, dw_time delay,
                               dw_delayed_fn fn, void *user, const char *where);

@@ -14,36 +14,36 @@
 DW_BEGIN_DECLS
 
 /* X(name, value, text) */
-#define DW_ERROR_TABLE(X)                                                                          \
-    /* Reasons of connection_lost. */                                                              \
-    X(DW_CONNECTION_DONE, -1, "connection was closed cleanly")                                     \
-    X(DW_CONNECTION_LOST, -2, "connection was lost in a non-clean fashion")                        \
-    X(DW_CONNECTION_ABORTED, -3, "connection was aborted by this side")                            \
-    X(DW_APP_ERROR, -4, "the application reported a fatal error")                                  \
-    X(DW_NO_MEMORY, -5, "out of memory")                                                           \
-    /* Reasons of client_connection_failed. */                                                     \
-    X(DW_CONNECT_ERROR, -10, "connecting failed")                                                  \
-    X(DW_CONNECTION_REFUSED, -11, "connection was refused by the other side")                      \
-    X(DW_TIMEOUT, -12, "connecting took longer than the time-out")                                 \
-    X(DW_USER_ERROR, -13, "connecting was stopped by the application")                             \
-    X(DW_DNS_LOOKUP, -14, "the host name could not be resolved")                                   \
-    X(DW_CONNECT_BIND_ERROR, -15, "the local address could not be used")                           \
-    X(DW_NO_ROUTE, -16, "no route to the host")                                                    \
-    X(DW_TCP_TIMED_OUT, -17, "the connection timed out in the network")                            \
-    /* Results of functions. */                                                                    \
-    X(DW_CANNOT_LISTEN, -30, "cannot listen on that address")                                      \
-    X(DW_ALREADY_CALLED, -31, "the delayed call has run already")                                  \
-    X(DW_ALREADY_CANCELLED, -32, "the delayed call was cancelled already")                         \
-    X(DW_NOT_CONNECTING, -33, "the connector is not connecting")                                   \
-    X(DW_NOT_DISCONNECTED, -34, "the connector is connecting or connected")                        \
-    X(DW_NOT_LISTENING, -35, "the port is not listening")                                          \
-    X(DW_NOT_CONNECTED, -36, "there is no connection")                                             \
-    X(DW_PRODUCER_REGISTERED, -37, "another producer is registered")                               \
-    X(DW_ALREADY_RUNNING, -38, "the reactor is running already")                                   \
-    X(DW_NOT_RUNNING, -39, "the reactor is not running")                                           \
-    X(DW_INVALID_ARGUMENT, -40, "invalid argument")                                                \
-    X(DW_INVALID_ADDRESS, -41, "not an IP address")                                                \
-    X(DW_UNSUPPORTED, -42, "not supported here")                                                   \
+#define DW_ERROR_TABLE(X)                                                     \
+    /* Reasons of connection_lost. */                                         \
+    X(DW_CONNECTION_DONE, -1, "connection was closed cleanly")                \
+    X(DW_CONNECTION_LOST, -2, "connection was lost in a non-clean fashion")   \
+    X(DW_CONNECTION_ABORTED, -3, "connection was aborted by this side")       \
+    X(DW_APP_ERROR, -4, "the application reported a fatal error")             \
+    X(DW_NO_MEMORY, -5, "out of memory")                                      \
+    /* Reasons of client_connection_failed. */                                \
+    X(DW_CONNECT_ERROR, -10, "connecting failed")                             \
+    X(DW_CONNECTION_REFUSED, -11, "connection was refused by the other side") \
+    X(DW_TIMEOUT, -12, "connecting took longer than the time-out")            \
+    X(DW_USER_ERROR, -13, "connecting was stopped by the application")        \
+    X(DW_DNS_LOOKUP, -14, "the host name could not be resolved")              \
+    X(DW_CONNECT_BIND_ERROR, -15, "the local address could not be used")      \
+    X(DW_NO_ROUTE, -16, "no route to the host")                               \
+    X(DW_TCP_TIMED_OUT, -17, "the connection timed out in the network")       \
+    /* Results of functions. */                                               \
+    X(DW_CANNOT_LISTEN, -30, "cannot listen on that address")                 \
+    X(DW_ALREADY_CALLED, -31, "the delayed call has run already")             \
+    X(DW_ALREADY_CANCELLED, -32, "the delayed call was cancelled already")    \
+    X(DW_NOT_CONNECTING, -33, "the connector is not connecting")              \
+    X(DW_NOT_DISCONNECTED, -34, "the connector is connecting or connected")   \
+    X(DW_NOT_LISTENING, -35, "the port is not listening")                     \
+    X(DW_NOT_CONNECTED, -36, "there is no connection")                        \
+    X(DW_PRODUCER_REGISTERED, -37, "another producer is registered")          \
+    X(DW_ALREADY_RUNNING, -38, "the reactor is running already")              \
+    X(DW_NOT_RUNNING, -39, "the reactor is not running")                      \
+    X(DW_INVALID_ARGUMENT, -40, "invalid argument")                           \
+    X(DW_INVALID_ADDRESS, -41, "not an IP address")                           \
+    X(DW_UNSUPPORTED, -42, "not supported here")                              \
     X(DW_SYSTEM_ERROR, -43, "a system call failed")
 
 typedef enum dw_error {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Factories make protocols (twisted.internet.protocol.Factory, ClientFactory). Embed dw_factory (for
- * ports) or dw_client_factory (for connectors) first. The caller owns the memory and keeps it until
- * `stop` was called for the last port or connector that uses it.
+ * Factories make protocols (twisted.internet.protocol.Factory, ClientFactory). Embed dw_factory
+ * (for ports) or dw_client_factory (for connectors) first. The caller owns the memory and keeps it
+ * until `stop` was called for the last port or connector that uses it.
  */
 #ifndef DRYWIRE_FACTORY_H
 #define DRYWIRE_FACTORY_H

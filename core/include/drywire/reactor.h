@@ -30,10 +30,10 @@ void dw_reactor_random(dw_reactor *reactor, void *buffer, size_t len);
 #define DW_CONNECT_TIMEOUT_DEFAULT DW_SEC(30)
 
 /* Connects to `host` (a literal or a name, copied) and `port`. `timeout`: 0 is the default above,
- * negative is none. `bind` is the local address to use, or NULL. started_connecting is called before
- * this returns; whatever comes of it, comes later. Borrows `factory` until its `stop`. `out`, unless
- * NULL, gets the connector, see drywire/connector.h for its life.
- * Returns 0, DW_INVALID_ARGUMENT or DW_NO_MEMORY. */
+ * negative is none. `bind` is the local address to use, or NULL. started_connecting is called
+ * before this returns; whatever comes of it, comes later. Borrows `factory` until its `stop`.
+ * `out`, unless NULL, gets the connector, see drywire/connector.h for its life. Returns 0,
+ * DW_INVALID_ARGUMENT or DW_NO_MEMORY. */
 int dw_reactor_connect_tcp(dw_reactor *reactor, const char *host, uint16_t port,
                            dw_client_factory *factory, dw_time timeout, const dw_address *bind,
                            dw_connector **out);
@@ -41,10 +41,10 @@ int dw_reactor_connect_tcp(dw_reactor *reactor, const char *host, uint16_t port,
 /* Twisted's default backlog. */
 #define DW_BACKLOG_DEFAULT 50
 
-/* Listens on `port` (0: any free one) of `interface` (a literal; NULL: all IPv4 addresses; "::": all
- * of both kinds). `backlog` 0 is the default. `out`, unless NULL, gets the port.
- * Returns 0, DW_CANNOT_LISTEN (dw_reactor_errno says why; the factory is not touched),
- * DW_INVALID_ADDRESS, DW_NO_MEMORY. */
+/* Listens on `port` (0: any free one) of `interface` (a literal; NULL: all IPv4 addresses; "::":
+ * all of both kinds). `backlog` 0 is the default. `out`, unless NULL, gets the port. Returns 0,
+ * DW_CANNOT_LISTEN (dw_reactor_errno says why; the factory is not touched), DW_INVALID_ADDRESS,
+ * DW_NO_MEMORY. */
 int dw_reactor_listen_tcp(dw_reactor *reactor, uint16_t port, dw_factory *factory, int backlog,
                           const char *interface, dw_port **out);
 
@@ -83,7 +83,7 @@ typedef enum dw_phase {
 typedef struct dw_trigger {
     void (*fn_)(void *user);
     void *user_;
-    struct dw_trigger *next_, *previous_;
+    struct dw_list_node node_;
     dw_reactor *reactor_;
     uint8_t phase_;
 } dw_trigger;

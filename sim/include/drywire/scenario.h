@@ -26,24 +26,25 @@ typedef struct dw_scenario {
     bool leaks_ok;       /* do not report what is left over at the end */
 } dw_scenario;
 
-#define DW_SCENARIO(fn, ...) {.name = #fn, .run = (fn), __VA_ARGS__}
+#define DW_SCENARIO(fn, ...) \
+    { .name = #fn, .run = (fn), __VA_ARGS__ }
 
-#define DW_MAIN(...)                                                                               \
-    int main(int argc, char **argv) {                                                              \
-        static const dw_scenario dw_scenarios_[] = {__VA_ARGS__};                                  \
-        return dw_main(argc, argv, dw_scenarios_,                                                  \
-                       sizeof(dw_scenarios_) / sizeof(dw_scenarios_[0]));                          \
+#define DW_MAIN(...)                                                      \
+    int main(int argc, char **argv) {                                     \
+        static const dw_scenario dw_scenarios_[] = {__VA_ARGS__};         \
+        return dw_main(argc, argv, dw_scenarios_,                         \
+                       sizeof(dw_scenarios_) / sizeof(dw_scenarios_[0])); \
     }
 
 /* The runner's main function. Returns the exit status: 0 all held, 1 a failure was found, 2 wrong
  * usage, 124 out of wall time, 125 not deterministic. */
 int dw_main(int argc, char **argv, const dw_scenario *scenarios, size_t count);
 
-/* For test harnesses (drywire/check.h): tries the scenario's seeds in worker processes. Returns true
- * when all held. Else fills `report` with what broke, the shortest list of deviations that breaks
- * it, the timeline's end and the path of the run file that was written. When the environment names a
- * run file in DRYWIRE_REPLAY, plays just that one. `command` is what a person types to run this
- * test again. */
+/* For test harnesses (drywire/check.h): tries the scenario's seeds in worker processes. Returns
+ * true when all held. Else fills `report` with what broke, the shortest list of deviations that
+ * breaks it, the timeline's end and the path of the run file that was written. When the environment
+ * names a run file in DRYWIRE_REPLAY, plays just that one. `command` is what a person types to run
+ * this test again. */
 bool dw_scenario_holds(const dw_scenario *scenario, const char *command, char *report, size_t size);
 
 DW_END_DECLS

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A unit test's transport: one protocol, no world (Twisted's StringTransport and Clock). It runs the
- * very connection code that real sockets run, over a socket pair made of two buffers and a clock
- * that the test moves.
+ * A unit test's transport: one protocol, no world (Twisted's StringTransport and Clock). It runs
+ * the very connection code that real sockets run, over a socket pair made of two buffers and a
+ * clock that the test moves.
  *
  *     dw_test_transport *t = dw_test_transport_new();
  *     dw_test_transport_connect(t, &my_protocol.base);
@@ -31,7 +31,8 @@ dw_reactor *dw_test_transport_reactor(dw_test_transport *test);
  * this returns. One protocol at a time. */
 void dw_test_transport_connect(dw_test_transport *test, dw_protocol *protocol);
 
-/* The same through a factory's build_protocol. Returns the protocol, or NULL when it was refused. */
+/* The same through a factory's build_protocol. Returns the protocol, or NULL when it was refused.
+ */
 dw_protocol *dw_test_transport_build(dw_test_transport *test, dw_factory *factory);
 
 /* The peer sends: data_received is called before this returns, unless the protocol paused; then the
@@ -57,8 +58,8 @@ void dw_test_transport_set_room(dw_test_transport *test, size_t room);
 /* The peer ends its stream (FIN); a protocol that is not aware of half closes is lost. */
 void dw_test_transport_half_close(dw_test_transport *test);
 
-/* The connection breaks: 0 for an orderly end (FIN), else the errno that the socket reports, such as
- * ECONNRESET. */
+/* The connection breaks: 0 for an orderly end (FIN), else the errno that the socket reports, such
+ * as ECONNRESET. */
 void dw_test_transport_lose(dw_test_transport *test, int sys_errno);
 
 /* How the connection stands: whether the protocol still has it; the reason's kind once it ended
@@ -70,8 +71,8 @@ bool dw_test_transport_sent_reset(const dw_test_transport *test);
 /* Whether the protocol paused reading. */
 bool dw_test_transport_paused(const dw_test_transport *test);
 
-/* The n-th allocation from now (1: the next) fails, and every later one too if `and_after`; 0 switches
- * that off. */
+/* The n-th allocation from now (1: the next) fails, and every later one too if `and_after`; 0
+ * switches that off. */
 void dw_test_transport_fail_alloc(dw_test_transport *test, unsigned n, bool and_after);
 /* Blocks taken from the reactor and not given back. */
 size_t dw_test_transport_allocations(const dw_test_transport *test);

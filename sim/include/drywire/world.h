@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The dry wire: a world of hosts on a simulated network with a virtual clock. A run of a scenario in
- * it is a pure function of its deviations (docs/guide.md, "Choices").
+ * The dry wire: a world of hosts on a simulated network with a virtual clock. A run of a scenario
+ * in it is a pure function of its deviations (docs/guide.md, "Choices").
  *
  * The world, its hosts and all they allocate belong to the library and die with the run. After a
- * finding (a broken promise, a failed dw_always, ...) time stands still: every dw_world_run* returns
- * false at once, so that a scenario ends soon.
+ * finding (a broken promise, a failed dw_always, ...) time stands still: every dw_world_run*
+ * returns false at once, so that a scenario ends soon.
  */
 #ifndef DRYWIRE_WORLD_H
 #define DRYWIRE_WORLD_H
@@ -24,9 +24,9 @@ typedef struct dw_host dw_host;
  * back at once, with no callback. */
 typedef void *(*dw_boot_fn)(dw_reactor *reactor, void *user);
 
-/* Adds a host and boots it at once. `name` is copied: letters, digits, '-', '.', '_', unique. `boot`
- * may be NULL: the scenario then drives the host's reactor itself. Names resolve in the whole
- * world; addresses are given out in order: 10.0.0.1, 10.0.0.2, ... */
+/* Adds a host and boots it at once. `name` is copied: letters, digits, '-', '.', '_', unique.
+ * `boot` may be NULL: the scenario then drives the host's reactor itself. Names resolve in the
+ * whole world; addresses are given out in order: 10.0.0.1, 10.0.0.2, ... */
 dw_host *dw_world_add_host(dw_world *world, const char *name, dw_boot_fn boot, void *user);
 
 dw_reactor *dw_host_reactor(dw_host *host);
@@ -61,18 +61,18 @@ void dw_host_set_clock_offset(dw_host *host, dw_time by);
 
 #define DW_LATENCY_DEFAULT DW_MSEC(1)
 
-/* One-way latency between two hosts, both ways, for all that is sent from now on. Default: 1 ms; 20 us
- * within one host. */
+/* One-way latency between two hosts, both ways, for all that is sent from now on. Default: 1 ms; 20
+ * us within one host. */
 void dw_world_set_latency(dw_world *world, dw_host *a, dw_host *b, dw_time latency);
 
-/* Cuts a link: what is in flight or sent is lost, streams retransmit and so see delay, or a time-out
- * in the end. Two-way, one-way, and the way back. */
+/* Cuts a link: what is in flight or sent is lost, streams retransmit and so see delay, or a
+ * time-out in the end. Two-way, one-way, and the way back. */
 void dw_world_partition(dw_world *world, dw_host *a, dw_host *b);
 void dw_world_partition_one_way(dw_world *world, dw_host *from, dw_host *to);
 void dw_world_repair(dw_world *world, dw_host *a, dw_host *b);
 
-/* Faults stop: every partition is repaired and every choice is calm from now on. For liveness: heal,
- * then require progress with dw_world_run_until. */
+/* Faults stop: every partition is repaired and every choice is calm from now on. For liveness:
+ * heal, then require progress with dw_world_run_until. */
 void dw_world_heal(dw_world *world);
 
 /* Send and receive buffer of each end of a connection made from now on, in bytes; default 65536. */
@@ -102,7 +102,8 @@ bool dw_world_advance_to_next(dw_world *world);
 /* Runs fn(user) at now + delay, outside every host: the scenario's own timer. */
 void dw_world_after(dw_world *world, dw_time delay, void (*fn)(void *user), void *user);
 
-/* The scenario's own choice: a number below n, 0 when calm. Written as `scenario WHAT nth value`. */
+/* The scenario's own choice: a number below n, 0 when calm. Written as `scenario WHAT nth value`.
+ */
 uint32_t dw_world_choose(dw_world *world, const char *what, uint32_t n);
 
 /* Puts a line in the timeline. */
@@ -127,12 +128,12 @@ typedef struct dw_assertion {
 
 void dw_world_assert(dw_world *world, const dw_assertion *assertion, bool holds);
 
-#define DW_ASSERTION_(world, kind_, holds, message_)                                               \
-    do {                                                                                           \
-        static dw_assertion dw_assertion_                                                          \
-            __attribute__((section("dw_assertions"), used, aligned(8))) = {                        \
-                kind_, "" message_, DW_HERE, 0};                                                   \
-        dw_world_assert((world), &dw_assertion_, (holds));                                         \
+#define DW_ASSERTION_(world, kind_, holds, message_)                                           \
+    do {                                                                                       \
+        static dw_assertion dw_assertion_                                                      \
+            __attribute__((section("dw_assertions"), used, aligned(8))) = {kind_, "" message_, \
+                                                                           DW_HERE, 0};        \
+        dw_world_assert((world), &dw_assertion_, (holds));                                     \
     } while (0)
 
 /* Must hold each time it is asked; the first time it does not, the run has failed. `message` is a

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What core's files share and nobody else sees: the transport's insides, lists, write buffers. The
+ * public headers say what things mean; this page only says how they lie in memory.
+ */
+#ifndef DRYWIRE_CORE_INTERNAL_H
+#define DRYWIRE_CORE_INTERNAL_H
+
+#include "drywire/backend.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- Lists: circular, doubly linked, through an embedded node ---- */
+
+static inline void list_init(struct dw_list_node *head) {
+    head->next = head->previous = head;
+}
+
+static inline bool list_empty(const struct dw_list_node *head) {
+    return head->next == head;
+}
+
+static inline void list_add(struct dw_list_node *head, struct dw_list_node *node) {
+    node->previous = head->previous;
+    node->next = head;
+    head->previous->next = node;
+    head->previous = node;
+}
+
+static inline void list_remove(struct dw_list_node *node) {
+    node->previous->next = node->next;
+    node->next->previous = node->previous;
+    list_init(node);
+}
+
+/* Moves all nodes to the empty list `to`. */
+static inline void list_move(struct dw_list_node *to, struct dw_list_node *from) {
+    list_init(to);
+    if (list_empty(from)) {
+        return;
+    }
+    *to = *from;
+    to->next->previous = to->previous->next = to;
+    list_init(from);
+}
+
+/* ---- Write buffers: bytes [head, tail) of one block ---- */
+
+typedef struct dw_buffer {
+    struct dw_buffer *next; /* in the pool */
+    size_t room, head, tail;
+    uint8_t bytes[];
+} dw_buffer;
+
+/* Appends; *buffer may be NULL at first. False without memory, then nothing has changed. */
+bool buffer_append(dw_reactor *reactor, dw_buffer **buffer, const void *data, size_t len);
+/* Gives it back to the reactor's pool, or to the allocator; NULL is fine. */
+void buffer_release(dw_reactor *reactor, dw_buffer *buffer);
+/* Frees the pool. */
+void buffer_pool_clear(dw_reactor *reactor);
+
+static inline size_t buffer_len(const dw_buffer *buffer) {
+    return buffer == NULL ? 0 : buffer->tail - buffer->head;
+}
+
+/* ---- Transports ---- */
+
+enum {
+    T_CONNECTED = 1 << 0,
+    T_DISCONNECTING = 1 << 1, /* lose_connection was called */
+    T_ABORTED = 1 << 2,       /* in the reactor's list of aborted ones, or past it */
+    T_LOSE_WRITE = 1 << 3,    /* lose_write_connection was called */
+    T_WRITE_CLOSED = 1 << 4,  /* and has happened */
+    T_READ_CLOSED = 1 << 5,   /* the peer's end of stream was seen, the protocol is aware */
+    T_PAUSED = 1 << 6,        /* reading paused by the program */
+    T_BLOCKED = 1 << 7,       /* the wire takes no more; waiting for writable */
+    T_BROKEN = 1 << 8,        /* a send failed with reason_errno; connection_lost is due */
+    T_FAILED = 1 << 9,        /* dw_transport_fail; connection_lost is due */
+    T_LOST = 1 << 10,         /* connection_lost was called */
+    T_DIRTY = 1 << 11,        /* in the reactor's list to flush */
+    T_READY = 1 << 12,        /* in the reactor's list to attend to */
+    T_LISTED = 1 << 13,       /* in the list of aborted ones */
+    T_MAKING_SERVER = 1 << 14 /* inside a server's connection_made */
+};
+
+/* What few connections need. */
+struct dw_extra {
+    dw_producer *producer;
+    bool streaming, producer_paused;
+    size_t low, high;
+};
+
+struct dw_transport {
+    dw_io io;
+    dw_reactor *reactor;
+    dw_protocol *protocol;
+    dw_connector *connector; /* NULL at a server */
+    struct dw_extra *extra;
+    dw_buffer *out;
+    struct dw_list_node node;              /* of reactor->transports */
+    dw_transport *next_dirty, *next_ready; /* next_ready also links the aborted ones */
+    dw_address peer;
+    uint16_t flags;
+    uint16_t busy; /* callbacks of this connection on the stack */
+    int16_t reason_kind, reason_errno;
+    const char *reason_text;
+    dw_time aborted_at; /* with T_ABORTED: its place among the delayed calls */
+    uint64_t aborted_sequence;
+};
+
+/* stream.c: the connection's state machine. */
+dw_transport *stream_new(dw_reactor *reactor);
+/* Hands a connected socket (io is set) to a protocol; NULL: closes it. */
+void stream_establish(dw_transport *t, dw_protocol *protocol);
+void stream_ready(dw_transport *t, unsigned ready);
+/* Sends what the last callbacks wrote. */
+void stream_flush(dw_transport *t);
+/* After the flush: resume a producer, close, half-close, report a broken connection. */
+void stream_attend(dw_transport *t);
+/* The aborted transport at the head of its list: its time has come. */
+void stream_abort_now(dw_transport *t);
+void stream_list_aborted(dw_transport *t);
+/* Ends it: connection_lost and all that follows. */
+void stream_lost(dw_transport *t, dw_error kind, int sys_errno, const char *text);
+/* Frees it as soon as nothing refers to it any more. */
+void stream_free_if_done(dw_transport *t);
+/* Frees it at once and without callbacks, its protocol's destroy included (reactor's end). */
+void stream_discard(dw_transport *t);
+/* Brings io.want up to date. */
+void stream_watch(dw_transport *t);
+void stream_mark_dirty(dw_transport *t);
+void stream_mark_ready(dw_transport *t);
+/* Ends it in a later turn, without a flush. */
+void stream_abort_later(dw_transport *t, dw_error kind);
+
+static inline void stream_see(const dw_transport *t, dw_seen seen, int code, const void *data,
+                              size_t len) {
+    if (t->reactor->observe != NULL) {
+        t->reactor->observe(t->reactor, seen, &t->io, code, data, len);
+    }
+}
+
+/* ---- Connectors and ports ---- */
+
+void connector_ready(dw_transport *t);
+void connector_lost(dw_connector *connector, const dw_reason *reason);
+void connector_shutdown(dw_connector *connector);
+void connector_discard(dw_connector *connector);
+dw_connector *connector_of_node(struct dw_list_node *node);
+
+void port_ready(dw_port *port);
+dw_port *port_of_io(dw_io *io);
+dw_port *port_of_node(struct dw_list_node *node);
+void port_shutdown(dw_port *port);
+void port_discard(dw_port *port);
+const char *port_factory_name(const dw_io *io);
+
+/* ---- Delayed calls ---- */
+
+/* Runs those due at `now` that were armed before this was called, and the aborted connections that
+ * stand among them. */
+void timers_run(dw_reactor *reactor, dw_time now);
+dw_time timers_next_due(const dw_reactor *reactor);
+size_t timers_count(const dw_reactor *reactor);
+void timers_fini(dw_reactor *reactor);
+
+/* ---- Reactor ---- */
+
+enum { R_STOPPED, R_RUNNING, R_SHUTTING_DOWN };
+
+static inline dw_time reactor_now(dw_reactor *reactor) {
+    return reactor->wire->now(reactor);
+}
+
+static inline void reactor_wake(dw_reactor *reactor, dw_time due) {
+    if (reactor->wire->wake != NULL) {
+        reactor->wire->wake(reactor, due);
+    }
+}
+
+void reactor_flush(dw_reactor *reactor);
+void triggers_fire(dw_reactor *reactor, dw_phase phase);
+void triggers_drop(dw_reactor *reactor);
+
+#endif

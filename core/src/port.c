@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Listening ports: accept until the queue is empty, survive every error that accept(2) lists, close
+ * in a later turn than stop_listening was called in.
+ */
+#include "internal.h"
+
+/* Twisted accepts about a hundred in a turn, so that others get their turn too. */
+enum { ACCEPTS_PER_TURN = 100 };
+
+/* How long a port rests when the system has no buffers, memory or descriptors for a connection. */
+#define ACCEPT_REST DW_MSEC(100)
+
+struct dw_port {
+    dw_io io;
+    dw_reactor *reactor;
+    dw_factory *factory;
+    struct dw_list_node node; /* of reactor->ports */
+    dw_address address;
+    dw_delayed_call later; /* the rest after an error, or the close */
+    void (*done)(void *user);
+    void *done_user;
+    bool stopping;
+};
+
+dw_port *port_of_io(dw_io *io) {
+    return DW_CONTAINER_OF(io, dw_port, io);
+}
+
+dw_port *port_of_node(struct dw_list_node *node) {
+    return DW_CONTAINER_OF(node, dw_port, node);
+}
+
+const char *port_factory_name(const dw_io *io) {
+    return DW_CONTAINER_OF(io, const dw_port, io)->factory->cls->name;
+}
+
+static void watch(dw_port *port, bool on) {
+    port->io.want = on ? DW_READABLE : 0;
+    port->reactor->wire->watch(port->reactor, &port->io);
+}
+
+/* ---- Accepting ---- */
+
+static void serve(dw_port *port, dw_io *accepted, const dw_address *peer) {
+    dw_reactor *reactor = port->reactor;
+    dw_transport *t = stream_new(reactor);
+    if (t == NULL) {
+        reactor->wire->close(reactor, accepted, true);
+        return;
+    }
+    t->io = *accepted;
+    t->io.kind = DW_IO_STREAM;
+    t->peer = *peer;
+    dw_factory *factory = port->factory;
+    dw_protocol *protocol = factory->cls->build_protocol(factory, peer);
+    if (protocol == NULL || protocol == DW_PROTOCOL_FAILED) {
+        if (protocol == DW_PROTOCOL_FAILED) {
+            dw_reactor_log(reactor, "%s: no protocol for a connection", factory->cls->name);
+        }
+        reactor->wire->close(reactor, &t->io, false);
+        stream_discard(t);
+        return;
+    }
+    protocol->factory = factory;
+    stream_establish(t, protocol);
+}
+
+static void rest_over(void *user) {
+    watch(user, true);
+}
+
+/* Errors of accept(2): some concern one connection that is gone already, the others the system, and
+ * trying again at once would only spin. Returns whether to go on accepting. */
+static bool accept_failed(dw_port *port, int error) {
+    switch (error) {
+    case EAGAIN:
+#if EWOULDBLOCK != EAGAIN
+    case EWOULDBLOCK:
+#endif
+        return false;
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case EPERM:
+        return true;
+    default:
+        dw_reactor_log(port->reactor, "%s: accept: %s", port->factory->cls->name, strerror(error));
+        watch(port, false);
+        dw_reactor_call_later(port->reactor, &port->later, ACCEPT_REST, rest_over, port);
+        return false;
+    }
+}
+
+void port_ready(dw_port *port) {
+    dw_reactor *reactor = port->reactor;
+    for (unsigned i = 0; i < ACCEPTS_PER_TURN && !port->stopping; i++) {
+        dw_io accepted = {.socket = DW_SOCKET_NONE};
+        dw_address peer = {0};
+        int error = reactor->wire->accept(reactor, &port->io, &accepted, &peer);
+        if (error == 0) {
+            serve(port, &accepted, &peer);
+            reactor_flush(reactor);
+        } else if (!accept_failed(port, -error)) {
+            return;
+        }
+    }
+}
+
+/* ---- Life ---- */
+
+static int open_port(dw_port *port, int backlog) {
+    dw_reactor *reactor = port->reactor;
+    const dw_wire *wire = reactor->wire;
+    int error = wire->open(reactor, &port->io, (dw_address_kind)port->address.kind);
+    if (error == 0) {
+        error = wire->bind(reactor, &port->io, &port->address);
+    }
+    if (error == 0) {
+        error = wire->listen(reactor, &port->io, backlog > 0 ? backlog : DW_BACKLOG_DEFAULT);
+    }
+    if (error == 0) {
+        error = wire->local_address(reactor, &port->io, &port->address);
+    }
+    return error;
+}
+
+static void free_port(dw_port *port) {
+    dw_reactor *reactor = port->reactor;
+    if (port->io.socket != DW_SOCKET_NONE) {
+        reactor->wire->close(reactor, &port->io, false);
+    }
+    list_remove(&port->node);
+    dw_free(reactor, port);
+}
+
+int dw_reactor_listen_tcp(dw_reactor *reactor, uint16_t number, dw_factory *factory, int backlog,
+                          const char *interface, dw_port **out) {
+    dw_address address;
+    if (dw_address_parse(&address, interface != NULL ? interface : "0.0.0.0", number) < 0) {
+        return DW_INVALID_ADDRESS;
+    }
+    dw_port *port = dw_new(reactor, dw_port);
+    if (port == NULL) {
+        return DW_NO_MEMORY;
+    }
+    port->io.socket = DW_SOCKET_NONE;
+    port->io.kind = DW_IO_PORT;
+    port->reactor = reactor;
+    port->factory = factory;
+    port->address = address;
+    list_add(&reactor->ports, &port->node);
+    int error = open_port(port, backlog);
+    if (error < 0) {
+        reactor->last_errno = -error;
+        free_port(port);
+        return error == -ENOMEM ? DW_NO_MEMORY : DW_CANNOT_LISTEN;
+    }
+    reactor->port_count++;
+    dw_factory_do_start(factory);
+    if (reactor->observe != NULL) {
+        reactor->observe(reactor, DW_SEEN_LISTEN, &port->io, 0, NULL, port->address.port);
+    }
+    watch(port, true);
+    if (out != NULL) {
+        *out = port;
+    }
+    return 0;
+}
+
+static void close_port(dw_port *port) {
+    dw_reactor *reactor = port->reactor;
+    void (*done)(void *user) = port->done;
+    void *user = port->done_user;
+    dw_factory *factory = port->factory;
+    if (reactor->observe != NULL) {
+        reactor->observe(reactor, DW_SEEN_STOP_LISTEN, &port->io, 0, NULL, port->address.port);
+    }
+    dw_delayed_call_cancel(&port->later);
+    watch(port, false);
+    reactor->port_count--;
+    free_port(port);
+    dw_factory_do_stop(factory);
+    if (done != NULL) {
+        done(user);
+    }
+}
+
+static void stop_now(void *user) {
+    close_port(user);
+}
+
+int dw_port_stop_listening(dw_port *port, void (*done)(void *user), void *user) {
+    if (port == NULL || port->stopping) {
+        return DW_NOT_LISTENING;
+    }
+    port->stopping = true;
+    port->done = done;
+    port->done_user = user;
+    watch(port, false);
+    dw_reactor_call_later(port->reactor, &port->later, 0, stop_now, port);
+    return 0;
+}
+
+dw_address dw_port_host(const dw_port *port) {
+    return port->address;
+}
+
+void port_shutdown(dw_port *port) {
+    port->stopping = true;
+    close_port(port);
+}
+
+void port_discard(dw_port *port) {
+    dw_delayed_call_cancel(&port->later);
+    port->io.want = 0;
+    port->reactor->wire->watch(port->reactor, &port->io);
+    free_port(port);
+}

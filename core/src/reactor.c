@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reactor: turns, the loop, start and stop. One turn is Twisted's: due delayed calls first,
+ * then input and output (vectors/README.md, "Turns of the loop"); what core has to do by itself
+ * (closing, resuming producers) counts as input and output.
+ *
+ * Invariant: whatever the program writes is flushed before control goes back to the wire.
+ */
+#include "internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LOG_LINE_MAX = 512 };
+
+/* ---- Life ---- */
+
+void dw_reactor_init(dw_reactor *reactor, const dw_wire *wire, const dw_allocator *allocator) {
+    memset(reactor, 0, sizeof(*reactor));
+    reactor->wire = wire;
+    reactor->allocator = allocator != NULL ? *allocator : dw_allocator_libc;
+    list_init(&reactor->transports);
+    list_init(&reactor->ports);
+    list_init(&reactor->connectors);
+    for (size_t i = 0; i < sizeof(reactor->triggers) / sizeof(reactor->triggers[0]); i++) {
+        list_init(&reactor->triggers[i]);
+    }
+}
+
+static void drop_lists(dw_reactor *reactor) {
+    for (dw_transport *t = reactor->dirty_head; t != NULL; t = t->next_dirty) {
+        t->flags = (uint16_t)(t->flags & ~T_DIRTY);
+    }
+    for (dw_transport *t = reactor->ready_head; t != NULL; t = t->next_ready) {
+        t->flags = (uint16_t)(t->flags & ~T_READY);
+    }
+    for (dw_transport *t = reactor->aborted_head; t != NULL; t = t->next_ready) {
+        t->flags = (uint16_t)(t->flags & ~T_LISTED);
+    }
+    reactor->dirty_head = reactor->dirty_tail = NULL;
+    reactor->ready_head = reactor->ready_tail = NULL;
+    reactor->aborted_head = reactor->aborted_tail = NULL;
+}
+
+void dw_reactor_fini(dw_reactor *reactor) {
+    drop_lists(reactor);
+    while (!list_empty(&reactor->connectors)) {
+        connector_discard(connector_of_node(reactor->connectors.next));
+    }
+    while (!list_empty(&reactor->transports)) {
+        dw_transport *t = DW_CONTAINER_OF(reactor->transports.next, dw_transport, node);
+        t->connector = NULL;
+        stream_discard(t);
+    }
+    while (!list_empty(&reactor->ports)) {
+        port_discard(port_of_node(reactor->ports.next));
+    }
+    triggers_drop(reactor);
+    timers_fini(reactor);
+    buffer_pool_clear(reactor);
+}
+
+void dw_reactor_free(dw_reactor *reactor) {
+    if (reactor == NULL ||
+        !dw_contract(reactor, reactor->wire->destroy != NULL && !reactor->looping, "contract",
+                     "this reactor cannot be freed now")) {
+        return;
+    }
+    dw_reactor_fini(reactor);
+    reactor->wire->destroy(reactor);
+}
+
+/* ---- Turns ---- */
+
+void reactor_flush(dw_reactor *reactor) {
+    while (reactor->dirty_head != NULL) {
+        dw_transport *t = reactor->dirty_head;
+        reactor->dirty_head = t->next_dirty;
+        if (reactor->dirty_head == NULL) {
+            reactor->dirty_tail = NULL;
+        }
+        t->flags = (uint16_t)(t->flags & ~T_DIRTY);
+        if ((t->flags & T_LOST) != 0) {
+            stream_free_if_done(t);
+        } else {
+            stream_flush(t);
+        }
+    }
+    reactor->received = NULL;
+    reactor->received_len = 0;
+}
+
+void dw_io_ready(dw_reactor *reactor, dw_io *io, unsigned ready) {
+    reactor->depth++;
+    switch ((dw_io_kind)io->kind) {
+    case DW_IO_STREAM:
+        stream_ready(DW_CONTAINER_OF(io, dw_transport, io), ready);
+        break;
+    case DW_IO_CONNECTING:
+        connector_ready(DW_CONTAINER_OF(io, dw_transport, io));
+        break;
+    case DW_IO_PORT:
+        port_ready(port_of_io(io));
+        break;
+    }
+    reactor->depth--;
+    reactor_flush(reactor);
+}
+
+void dw_reactor_turn_calls(dw_reactor *reactor) {
+    reactor->depth++;
+    reactor_flush(reactor);
+    timers_run(reactor, reactor_now(reactor));
+    reactor->depth--;
+}
+
+static void attend(dw_reactor *reactor, dw_transport *t) {
+    t->flags = (uint16_t)(t->flags & ~T_READY);
+    if ((t->flags & T_LOST) != 0) {
+        stream_free_if_done(t);
+    } else if ((t->flags & T_ABORTED) != 0) {
+        stream_list_aborted(t);
+    } else {
+        stream_attend(t);
+    }
+    reactor_flush(reactor);
+}
+
+/* Those that were there when it began; what they bring about waits for the next turn. */
+void dw_reactor_turn_ready(dw_reactor *reactor) {
+    dw_transport *last = reactor->ready_tail;
+    reactor->depth++;
+    for (bool more = last != NULL; more;) {
+        dw_transport *t = reactor->ready_head;
+        reactor->ready_head = t->next_ready;
+        if (reactor->ready_head == NULL) {
+            reactor->ready_tail = NULL;
+        }
+        more = t != last;
+        attend(reactor, t);
+    }
+    reactor->depth--;
+}
+
+void dw_reactor_turn(dw_reactor *reactor) {
+    dw_reactor_turn_calls(reactor);
+    dw_reactor_turn_ready(reactor);
+}
+
+dw_time dw_reactor_next_due(const dw_reactor *reactor) {
+    if (reactor->ready_head != NULL || reactor->dirty_head != NULL) {
+        return 0;
+    }
+    return timers_next_due(reactor);
+}
+
+/* ---- The loop ---- */
+
+static int wait_turn(dw_reactor *reactor, dw_time timeout) {
+    dw_time due = dw_reactor_next_due(reactor);
+    if (due != DW_TIME_MAX) {
+        dw_time until = due - reactor_now(reactor);
+        until = until > 0 ? until : 0;
+        timeout = timeout < 0 || until < timeout ? until : timeout;
+    }
+    return reactor->wire->wait(reactor, timeout);
+}
+
+static int one_turn(dw_reactor *reactor, dw_time timeout) {
+    int error = wait_turn(reactor, timeout);
+    dw_reactor_turn_ready(reactor);
+    return error;
+}
+
+static int loop(dw_reactor *reactor) {
+    for (;;) {
+        dw_reactor_turn_calls(reactor);
+        if (reactor->stop_asked) {
+            return 0;
+        }
+        int error = one_turn(reactor, -1);
+        if (error < 0) {
+            return error;
+        }
+    }
+}
+
+int dw_reactor_run(dw_reactor *reactor) {
+    const dw_wire *wire = reactor->wire;
+    if (wire->wait == NULL || reactor->looping) {
+        return DW_ALREADY_RUNNING;
+    }
+    int error = wire->run_begin != NULL ? wire->run_begin(reactor) : 0;
+    if (error == 0) {
+        reactor->looping = true;
+        dw_reactor_startup(reactor);
+        error = loop(reactor);
+        dw_reactor_shutdown(reactor);
+        reactor->looping = false;
+        if (wire->run_end != NULL) {
+            wire->run_end(reactor);
+        }
+    }
+    if (error < 0) {
+        reactor->last_errno = -error;
+        return DW_SYSTEM_ERROR;
+    }
+    return 0;
+}
+
+int dw_reactor_iterate(dw_reactor *reactor, dw_time timeout) {
+    if (reactor->wire->wait == NULL || reactor->looping) {
+        return DW_ALREADY_RUNNING;
+    }
+    reactor->looping = true;
+    dw_reactor_turn_calls(reactor);
+    int error = one_turn(reactor, timeout);
+    reactor->looping = false;
+    if (error < 0) {
+        reactor->last_errno = -error;
+        return DW_SYSTEM_ERROR;
+    }
+    return 0;
+}
+
+int dw_reactor_stop(dw_reactor *reactor) {
+    if (reactor->state != R_RUNNING || reactor->stop_asked) {
+        return DW_NOT_RUNNING;
+    }
+    reactor->stop_asked = true;
+    reactor_wake(reactor, reactor_now(reactor));
+    return 0;
+}
+
+bool dw_reactor_stopping(const dw_reactor *reactor) {
+    return reactor->stop_asked;
+}
+
+bool dw_reactor_running(const dw_reactor *reactor) {
+    return reactor->state == R_RUNNING;
+}
+
+/* ---- Start and stop ---- */
+
+void dw_reactor_startup(dw_reactor *reactor) {
+    reactor->depth++;
+    reactor->stop_asked = false;
+    triggers_fire(reactor, DW_BEFORE_STARTUP);
+    reactor->state = R_RUNNING;
+    triggers_fire(reactor, DW_DURING_STARTUP);
+    triggers_fire(reactor, DW_AFTER_STARTUP);
+    reactor->depth--;
+    reactor_flush(reactor);
+}
+
+/* Ports, connections and attempts that are there now; one that a callback opens anew is left for
+ * dw_reactor_fini, as Twisted leaves it behind. */
+static void disconnect_all(dw_reactor *reactor) {
+    struct dw_list_node old;
+    list_move(&old, &reactor->ports);
+    while (!list_empty(&old)) {
+        port_shutdown(port_of_node(old.next));
+    }
+    list_move(&old, &reactor->transports);
+    while (!list_empty(&old)) {
+        dw_transport *t = DW_CONTAINER_OF(old.next, dw_transport, node);
+        list_remove(&t->node);
+        list_add(&reactor->transports, &t->node);
+        if ((t->flags & T_CONNECTED) != 0) {
+            stream_lost(t, DW_CONNECTION_LOST, 0, "the reactor stopped");
+        }
+    }
+    list_move(&old, &reactor->connectors);
+    while (!list_empty(&old)) {
+        struct dw_list_node *node = old.next;
+        list_remove(node);
+        list_add(&reactor->connectors, node);
+        connector_shutdown(connector_of_node(node));
+    }
+}
+
+void dw_reactor_shutdown(dw_reactor *reactor) {
+    if (reactor->state != R_RUNNING) {
+        return;
+    }
+    reactor->depth++;
+    reactor->stop_asked = true;
+    triggers_fire(reactor, DW_BEFORE_SHUTDOWN);
+    reactor->state = R_SHUTTING_DOWN;
+    disconnect_all(reactor);
+    triggers_fire(reactor, DW_DURING_SHUTDOWN);
+    triggers_fire(reactor, DW_AFTER_SHUTDOWN);
+    reactor->state = R_STOPPED;
+    reactor->stop_asked = false;
+    reactor->depth--;
+    reactor_flush(reactor);
+}
+
+/* ---- Small things ---- */
+
+dw_time dw_reactor_now(dw_reactor *reactor) {
+    return reactor_now(reactor);
+}
+
+dw_time dw_reactor_wall_clock(dw_reactor *reactor) {
+    return reactor->wire->wall_clock(reactor);
+}
+
+void dw_reactor_random(dw_reactor *reactor, void *buffer, size_t len) {
+    reactor->wire->random(reactor, buffer, len);
+}
+
+uint32_t dw_choose(dw_reactor *reactor, const char *what, uint32_t n) {
+    return n > 1 ? reactor->wire->choose(reactor, what, n) : 0;
+}
+
+bool dw_maybe(dw_reactor *reactor, const char *what) {
+    return dw_choose(reactor, what, 2) != 0;
+}
+
+int dw_reactor_errno(const dw_reactor *reactor) {
+    return reactor->last_errno;
+}
+
+dw_reactor_counts dw_reactor_count(const dw_reactor *reactor) {
+    return (dw_reactor_counts){
+        .connections = reactor->connection_count,
+        .connecting = reactor->connecting_count,
+        .ports = reactor->port_count,
+        .delayed_calls = timers_count(reactor),
+    };
+}
+
+const char *dw_io_name(const dw_io *io) {
+    if (io->kind == DW_IO_PORT) {
+        return port_factory_name(io);
+    }
+    const dw_transport *t = DW_CONTAINER_OF(io, const dw_transport, io);
+    return t->protocol != NULL ? t->protocol->cls->name : "";
+}
+
+void dw_reactor_set_log(dw_reactor *reactor, dw_log_fn fn, void *user) {
+    reactor->log_fn = fn;
+    reactor->log_user = user;
+}
+
+void dw_reactor_log(dw_reactor *reactor, const char *format, ...) {
+    char line[LOG_LINE_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    if (reactor->log_fn != NULL) {
+        reactor->log_fn(reactor->log_user, line);
+    } else if (reactor->wire->log != NULL) {
+        reactor->wire->log(reactor, line);
+    } else {
+        fprintf(stderr, "drywire: %s\n", line);
+    }
+}
+
+bool dw_contract(dw_reactor *reactor, bool holds, const char *oracle, const char *message) {
+    if (holds) {
+        return true;
+    }
+    if (reactor->wire->violation == NULL) {
+        fprintf(stderr, "drywire: broken contract: %s\n", message);
+        abort();
+    }
+    reactor->wire->violation(reactor, oracle, message);
+    return false;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System event triggers: functions run at the phases of startup and shutdown, in order of adding.
+ * One that is added for the phase that runs now still runs; one that is removed does not
+ * (vectors/README.md, "Start and stop of the reactor").
+ */
+#include "internal.h"
+
+static dw_trigger *trigger_of(struct dw_list_node *node) {
+    return DW_CONTAINER_OF(node, dw_trigger, node_);
+}
+
+void dw_reactor_add_trigger(dw_reactor *reactor, dw_trigger *trigger, dw_phase phase,
+                            void (*fn)(void *user), void *user) {
+    dw_trigger_remove(trigger);
+    trigger->fn_ = fn;
+    trigger->user_ = user;
+    trigger->reactor_ = reactor;
+    trigger->phase_ = (uint8_t)phase;
+    list_add(&reactor->triggers[phase], &trigger->node_);
+}
+
+void dw_trigger_remove(dw_trigger *trigger) {
+    if (trigger->reactor_ != NULL) {
+        trigger->reactor_ = NULL;
+        list_remove(&trigger->node_);
+    }
+}
+
+void dw_reactor_call_when_running(dw_reactor *reactor, dw_trigger *trigger, void (*fn)(void *user),
+                                  void *user) {
+    if (dw_reactor_running(reactor)) {
+        dw_trigger_remove(trigger);
+        fn(user);
+    } else {
+        dw_reactor_add_trigger(reactor, trigger, DW_AFTER_STARTUP, fn, user);
+    }
+}
+
+void triggers_drop(dw_reactor *reactor) {
+    for (size_t i = 0; i < sizeof(reactor->triggers) / sizeof(reactor->triggers[0]); i++) {
+        while (!list_empty(&reactor->triggers[i])) {
+            dw_trigger_remove(trigger_of(reactor->triggers[i].next));
+        }
+    }
+}
+
+void triggers_fire(dw_reactor *reactor, dw_phase phase) {
+    struct dw_list_node *list = &reactor->triggers[phase];
+    while (!list_empty(list)) {
+        dw_trigger *trigger = trigger_of(list->next);
+        void (*fn)(void *user) = trigger->fn_;
+        void *user = trigger->user_;
+        dw_trigger_remove(trigger);
+        fn(user);
+        reactor_flush(reactor);
+    }
+}
