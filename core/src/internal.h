@@ -81,7 +81,8 @@ enum {
     T_DIRTY = 1 << 11,        /* in the reactor's list to flush */
     T_READY = 1 << 12,        /* in the reactor's list to attend to */
     T_LISTED = 1 << 13,       /* in the list of aborted ones */
-    T_MAKING_SERVER = 1 << 14 /* inside a server's connection_made */
+    T_MAKING_SERVER = 1 << 14, /* inside a server's connection_made */
+    T_DEAD = 1 << 15           /* given back; seen only where the wire keeps such memory */
 };
 
 /* What few connections need. */

@@ -8,8 +8,10 @@
  */
 #include "internal.h"
 
+const char dw_where_transport[] = "a transport";
+
 dw_transport *stream_new(dw_reactor *reactor) {
-    dw_transport *t = dw_new(reactor, dw_transport);
+    dw_transport *t = dw_alloc_zeroed_at(reactor, sizeof(*t), dw_where_transport);
     if (t == NULL) {
         return NULL;
     }
@@ -26,6 +28,8 @@ void stream_free_if_done(dw_transport *t) {
     dw_protocol *protocol = t->protocol;
     list_remove(&t->node);
     dw_free(t->reactor, t->extra);
+    t->extra = NULL;
+    t->flags = T_LOST | T_DEAD;
     dw_free(t->reactor, t);
     if (protocol != NULL && protocol->cls->destroy != NULL) {
         protocol->cls->destroy(protocol);

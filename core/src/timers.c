@@ -293,6 +293,11 @@ dw_time timers_next_due(const dw_reactor *reactor) {
     return aborted != NULL && aborted->aborted_at < due ? aborted->aborted_at : due;
 }
 
+const char *dw_reactor_pending_call(const dw_reactor *reactor) {
+    const dw_delayed_call *call = next_call(&reactor->timers, UINT64_MAX);
+    return call != NULL ? call->where_ : NULL;
+}
+
 size_t timers_count(const dw_reactor *reactor) {
     const struct dw_timers *timers = &reactor->timers;
     return timers->count + timers->soon_count + timers->spare_count;

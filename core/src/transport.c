@@ -6,9 +6,14 @@
  */
 #include "internal.h"
 
-/* A transport that verbs may act on. */
+/* A transport that verbs may act on. One that was given back is noticed where its memory is kept. */
 static bool usable(const dw_transport *t) {
-    return t != NULL && (t->flags & T_CONNECTED) != 0;
+    if (t == NULL || (t->flags & T_CONNECTED) != 0) {
+        return t != NULL;
+    }
+    dw_contract(t->reactor, (t->flags & T_DEAD) == 0, "dead-transport",
+                "a transport was used after connection_lost had returned");
+    return false;
 }
 
 /* ---- Writing ---- */

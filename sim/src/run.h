@@ -44,7 +44,7 @@ typedef struct sim_run_options {
      * process still knows when this one dies. */
     void (*on_deviation)(void *user, const sim_deviation *deviation);
     void *on_deviation_user;
-    /* Counters to add to, indexed by dw_assertion.index: [0] asked and true, [1] asked. May be NULL. */
+    /* Counters to add to, by place in the catalogue: [0] asked and true, [1] asked. May be NULL. */
     uint64_t (*assertion_counts)[2];
     uint64_t *kind_counts; /* SIM_KIND_COUNT deviations taken, to add to. May be NULL. */
 } sim_run_options;

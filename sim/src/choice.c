@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Choices: every answer that the real world would leave open, drawn by (who, what, nth). From a seed
+ * the answer is a hash of that key; from a list it is looked up by it; so one deviation more or less
+ * leaves all the others meaning what they meant. Only kinds that are active in a run are drawn at all.
+ */
+#include "internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Kinds that a calm or list run does not use cost one test of a bit each. */
+#define ALL_KINDS ((1u << SIM_KIND_COUNT) - 1)
+
+uint64_t hash_text(uint64_t hash, const char *text) {
+    for (; *text != '\0'; text++) {
+        hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+uint64_t hash_number(uint64_t hash, uint64_t number) {
+    char text[24];
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
+    return hash_text(hash, text);
+}
+
+static uint64_t key_of(uint64_t who, uint64_t what, uint64_t nth) {
+    uint64_t key = mix64(mix64(who ^ mix64(what)) + nth);
+    return key != 0 ? key : 1;
+}
+
+/* ---- The list, as a table ---- */
+
+static void table_put(sim_choices *choices, uint64_t key, uint64_t value) {
+    size_t i = key & (choices->table_room - 1);
+    while (choices->table[2 * i] != 0 && choices->table[2 * i] != key) {
+        i = (i + 1) & (choices->table_room - 1);
+    }
+    choices->table[2 * i] = key;
+    choices->table[2 * i + 1] = value;
+}
+
+static uint64_t table_get(const sim_choices *choices, uint64_t key) {
+    size_t i = key & (choices->table_room - 1);
+    while (choices->table[2 * i] != 0) {
+        if (choices->table[2 * i] == key) {
+            return choices->table[2 * i + 1];
+        }
+        i = (i + 1) & (choices->table_room - 1);
+    }
+    return 0;
+}
+
+static void begin_list(sim_choices *choices, const sim_list *list) {
+    size_t room = 16;
+    while (room < list->count * 2) {
+        room *= 2;
+    }
+    if (room > choices->table_room) {
+        free(choices->table);
+        choices->table = malloc(room * 2 * sizeof(uint64_t));
+        if (choices->table == NULL) {
+            abort();
+        }
+        choices->table_room = room;
+    }
+    memset(choices->table, 0, choices->table_room * 2 * sizeof(uint64_t));
+    for (size_t i = 0; i < list->count; i++) {
+        const sim_deviation *d = &list->items[i];
+        uint64_t who = hash_text(HASH_START, d->who), what = hash_text(HASH_START, d->what);
+        table_put(choices, key_of(who, what, d->nth), d->value);
+        choices->active |= 1u << sim_kind_of(d->what);
+    }
+}
+
+/* ---- The seed ---- */
+
+/* Swarm testing: which kinds are on, and how often they strike, differs from seed to seed: half of
+ * them are off, the others strike once in 4 to 512 draws. Allocations are many, so they fail less. */
+static void begin_seed(sim_choices *choices, uint64_t seed, uint32_t kinds) {
+    for (int kind = 0; kind < SIM_KIND_COUNT; kind++) {
+        uint64_t r = mix64(mix64(seed) + UINT64_C(0x5eed) * (uint64_t)(kind + 1));
+        unsigned shift = 2 + (unsigned)((r >> 8) % 8) + (kind == SIM_ALLOC ? 3 : 0);
+        bool on = (r & 1) != 0 && (kinds & (1u << kind)) != 0;
+        choices->rate[kind] = on ? (uint32_t)1 << (32 - shift) : 0;
+        choices->active |= on ? 1u << kind : 0;
+    }
+}
+
+/* A duration from about `1 << low` to `2 << high` nanoseconds, each order of magnitude alike. */
+static uint64_t duration(uint64_t r, unsigned low, unsigned high) {
+    unsigned shift = low + (unsigned)(r % (high - low + 1));
+    return (UINT64_C(1) << shift) + ((r >> 8) & ((UINT64_C(1) << shift) - 1));
+}
+
+static uint64_t seed_value(sim_kind kind, uint64_t r, uint64_t options) {
+    switch (kind) {
+    case SIM_LATENCY:
+        return duration(r, 20, 32); /* 1 ms to 8 s */
+    case SIM_PARTITION:
+        return duration(r, 24, 35); /* 17 ms to 68 s */
+    default:
+        return options > 1 ? 1 + r % (options - 1) : 0;
+    }
+}
+
+static uint64_t draw_seed(const sim_choices *choices, sim_kind kind, uint64_t key,
+                          uint64_t options) {
+    uint64_t r = mix64(key ^ mix64(choices->source.seed));
+    if ((uint32_t)r >= choices->rate[kind]) {
+        return 0;
+    }
+    return seed_value(kind, mix64(r), options);
+}
+
+/* ---- Names ---- */
+
+static void link_format(char *out, size_t size, const sim_link *link) {
+    snprintf(out, size, "link %s>%s", link->from->name, link->to->name);
+}
+
+void who_format(char *out, size_t size, sim_who who) {
+    switch (who.kind) {
+    case WHO_FLOW:
+        stream_format(out, size, who.object);
+        break;
+    case WHO_LINK:
+        link_format(out, size, who.object);
+        break;
+    case WHO_HOST:
+        snprintf(out, size, "%s", ((const dw_host *)who.object)->name);
+        break;
+    case WHO_WORLD:
+        snprintf(out, size, "world");
+        break;
+    case WHO_SCENARIO:
+        snprintf(out, size, "scenario");
+        break;
+    }
+}
+
+static uint64_t who_hash(sim_who who) {
+    const sim_link *link = who.object;
+    switch (who.kind) {
+    case WHO_FLOW:
+        return stream_hash((sim_end *)(uintptr_t)who.object);
+    case WHO_LINK:
+        return hash_text(hash_text(hash_text(hash_text(HASH_START, "link "), link->from->name), ">"),
+                         link->to->name);
+    case WHO_HOST:
+        return ((const dw_host *)who.object)->name_hash;
+    case WHO_WORLD:
+        return hash_text(HASH_START, "world");
+    default:
+        return hash_text(HASH_START, "scenario");
+    }
+}
+
+/* ---- Drawing ---- */
+
+static void offer(dw_world *world, sim_who who, const char *what, uint64_t nth, uint64_t options) {
+    sim_offers *offers = world->choices.options->offers;
+    if (offers->count == offers->room) {
+        size_t room = offers->room > 0 ? offers->room * 2 : 256;
+        sim_offer *items = realloc(offers->items, room * sizeof(*items));
+        if (items == NULL) {
+            return;
+        }
+        offers->items = items;
+        offers->room = room;
+    }
+    sim_offer *o = &offers->items[offers->count++];
+    memset(o, 0, sizeof(*o));
+    who_format(o->at.who, sizeof(o->at.who), who);
+    snprintf(o->at.what, sizeof(o->at.what), "%s", what);
+    o->at.nth = nth;
+    o->options = options;
+}
+
+static void take(dw_world *world, sim_kind kind, sim_who who, const char *what, uint64_t nth,
+                 uint64_t value, uint64_t key) {
+    sim_choices *choices = &world->choices;
+    const sim_run_options *options = choices->options;
+    sim_deviation d = {.nth = nth, .value = value};
+    who_format(d.who, sizeof(d.who), who);
+    snprintf(d.what, sizeof(d.what), "%s", what);
+    if (options->on_deviation != NULL) {
+        options->on_deviation(options->on_deviation_user, &d);
+    }
+    sim_list_add(&choices->taken, &d);
+    if (options->kind_counts != NULL) {
+        options->kind_counts[kind]++;
+    }
+    world->outcome->deviations++;
+    world_mark(world, key ^ mix64(value));
+    if (world->trace != NULL) {
+        trace_line(world, '!', d.who, "%s %llu = %llu%s", d.what, (unsigned long long)nth,
+                   (unsigned long long)(sim_kind_is_time(kind) ? value / 1000 : value),
+                   sim_kind_is_time(kind) ? "us" : "");
+    }
+}
+
+uint64_t choice_draw(dw_world *world, sim_kind kind, sim_who who, const char *what,
+                     uint64_t *counter, uint64_t options) {
+    sim_choices *choices = &world->choices;
+    uint64_t nth = ++*counter;
+    if (options == 1) {
+        return 0;
+    }
+    if ((choices->offered & (1u << kind)) != 0) {
+        offer(world, who, what, nth, options);
+    }
+    if (choices->source.kind == SIM_CALM) {
+        return 0;
+    }
+    uint64_t key = key_of(who_hash(who), hash_text(HASH_START, what), nth);
+    uint64_t value = choices->source.kind == SIM_SEED ? draw_seed(choices, kind, key, options)
+                                                      : table_get(choices, key);
+    if (options > 0 && value >= options) {
+        value = options - 1; /* a list made for another run, or edited by hand */
+    }
+    if (value != 0) {
+        take(world, kind, who, what, nth, value, key);
+    }
+    return value;
+}
+
+static uint64_t *user_counter(sim_choices *choices, uint64_t who, uint64_t what) {
+    for (size_t i = 0; i < choices->counter_count; i++) {
+        if (choices->counters[i].who == who && choices->counters[i].what == what) {
+            return &choices->counters[i].n;
+        }
+    }
+    if (choices->counter_count == choices->counter_room) {
+        choices->counter_room = choices->counter_room > 0 ? choices->counter_room * 2 : 16;
+        choices->counters =
+            realloc(choices->counters, choices->counter_room * sizeof(sim_counter));
+        if (choices->counters == NULL) {
+            abort();
+        }
+    }
+    choices->counters[choices->counter_count] = (sim_counter){who, what, 0};
+    return &choices->counters[choices->counter_count++].n;
+}
+
+uint32_t choice_user(dw_world *world, sim_who who, uint64_t hash, const char *what, uint32_t n) {
+    if (!choice_active(world, SIM_USER) || n < 2) {
+        return 0;
+    }
+    uint64_t *counter = user_counter(&world->choices, hash, hash_text(HASH_START, what));
+    return (uint32_t)choice_draw(world, SIM_USER, who, what, counter, n);
+}
+
+void choices_begin(dw_world *world, const sim_source *source, const sim_run_options *options) {
+    sim_choices *choices = &world->choices;
+    choices->source = *source;
+    choices->options = options;
+    choices->active = choices->offered = 0;
+    choices->taken.count = 0;
+    choices->counter_count = 0;
+    if (options->offers != NULL) {
+        choices->offered = options->offer_kinds;
+        choices->active |= choices->offered;
+    }
+    if (source->kind == SIM_SEED) {
+        begin_seed(choices, source->seed, source->kinds != 0 ? source->kinds : ALL_KINDS);
+    } else if (source->kind == SIM_LIST) {
+        begin_list(choices, source->list);
+    }
+}
+
+void choices_free(sim_choices *choices) {
+    sim_list_free(&choices->taken);
+    free(choices->table);
+    free(choices->counters);
+    *choices = (sim_choices){0};
+}
+
+void sim_offers_free(sim_offers *offers) {
+    free(offers->items);
+    *offers = (sim_offers){0};
+}

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hosts: a program's reactor on the dry wire, and the machine around it, which boots, is killed,
+ * loses power, stalls. A host's turns are events of the world; names resolve here too.
+ *
+ * Invariant: a host that is not up has no sockets, no memory and no event of its own queued.
+ */
+#include "internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A resolver on the local network answers in about a millisecond. */
+#define LOOKUP_TIME DW_MSEC(1)
+/* What the hosts' wall clocks show when a run begins: 2026-01-01T00:00:00Z. */
+#define EPOCH DW_SEC(1767225600)
+
+typedef enum host_end_kind { END_NONE, END_KILL, END_CRASH } host_end_kind;
+
+typedef struct sim_lookup {
+    sim_event event;
+    struct sim_lookup *next;
+    dw_host *host;
+    dw_lookup *lookup;
+} sim_lookup;
+
+/* ---- Names and addresses ---- */
+
+dw_host *host_by_name(dw_world *world, const char *name) {
+    for (dw_host *host = world->hosts; host != NULL; host = host->next) {
+        if (strcmp(host->name, name) == 0) {
+            return host;
+        }
+    }
+    return NULL;
+}
+
+/* 10.0.0.0/8 in order of adding; 127.0.0.0/8 and ::1 are the host itself. */
+dw_host *host_by_address(dw_world *world, dw_host *from, const dw_address *address) {
+    static const uint8_t loopback6[16] = {[15] = 1};
+    const uint8_t *ip = address->ip;
+    if (address->kind == DW_ADDRESS_IPV6) {
+        return memcmp(ip, loopback6, sizeof(loopback6)) == 0 ? from : NULL;
+    }
+    if (ip[0] == 127) {
+        return from;
+    }
+    size_t index = (size_t)ip[1] << 16 | (size_t)ip[2] << 8 | ip[3];
+    return ip[0] == 10 && index >= 1 && index <= world->host_count ? world->host_table[index - 1]
+                                                                   : NULL;
+}
+
+dw_address dw_host_address(const dw_host *host) {
+    dw_address address = {.kind = DW_ADDRESS_IPV4, .ip = {10}};
+    address.ip[1] = (uint8_t)(host->index >> 16);
+    address.ip[2] = (uint8_t)(host->index >> 8);
+    address.ip[3] = (uint8_t)host->index;
+    return address;
+}
+
+/* ---- Turns ---- */
+
+static void schedule_turn(dw_host *host, dw_time due) {
+    dw_world *world = host->world;
+    dw_time at = due > world->now ? due : world->now;
+    at = at > host->stalled_until ? at : host->stalled_until;
+    if (host->turn.place != 0) {
+        if (host->turn.at <= at) {
+            return;
+        }
+        queue_remove(&world->queue, &host->turn);
+    }
+    world_schedule(world, &host->turn, at);
+}
+
+void sim_wake(dw_reactor *reactor, dw_time due) {
+    dw_host *host = host_of(reactor);
+    if (!host->busy && host->power == POWER_UP) {
+        schedule_turn(host, due);
+    }
+}
+
+void host_enter(dw_host *host) {
+    host->busy = true;
+}
+
+static void end_program(dw_host *host, host_end_kind how);
+
+static void stop_program(dw_host *host) {
+    dw_reactor_shutdown(&host->reactor);
+    dw_reactor_fini(&host->reactor);
+    end_program(host, END_KILL);
+}
+
+void host_leave(dw_host *host) {
+    host->busy = false;
+    if (host->ending != END_NONE) {
+        end_program(host, (host_end_kind)host->ending);
+        return;
+    }
+    dw_time due = dw_reactor_next_due(&host->reactor);
+    if (due != DW_TIME_MAX) {
+        schedule_turn(host, due);
+    }
+}
+
+bool host_turn_due(dw_host *host) {
+    dw_time due = dw_reactor_next_due(&host->reactor);
+    dw_world *world = host->world;
+    if (host->power != POWER_UP || due == DW_TIME_MAX) {
+        return dw_reactor_stopping(&host->reactor);
+    }
+    if (due > host->turn.at || host->stalled_until > host->turn.at) {
+        due = due > host->stalled_until ? due : host->stalled_until;
+        world_schedule(world, &host->turn, due);
+        return false;
+    }
+    return true;
+}
+
+void host_turn(dw_host *host) {
+    host_enter(host);
+    dw_reactor_turn_calls(&host->reactor);
+    if (dw_reactor_stopping(&host->reactor) && host->ending == END_NONE) {
+        host->busy = false;
+        stop_program(host);
+        return;
+    }
+    dw_reactor_turn_ready(&host->reactor);
+    host_leave(host);
+}
+
+/* ---- Boot ---- */
+
+static void boot(dw_host *host) {
+    dw_world *world = host->world;
+    dw_reactor_init(&host->reactor, &sim_wire, NULL);
+    memory_init_host(host);
+    host->reactor.observe = trace_observe;
+    host->power = POWER_UP;
+    host->ending = END_NONE;
+    host->stalled_until = 0;
+    world_mark(world, 0x3001 + host->index);
+    if (world->trace != NULL) {
+        trace_line(world, ' ', host->name, "starts");
+    }
+    host_enter(host);
+    host->program = host->boot != NULL ? host->boot(&host->reactor, host->boot_user) : NULL;
+    if (host->boot != NULL && host->program == NULL && host->ending == END_NONE) {
+        host->ending = END_KILL;
+    } else if (host->ending == END_NONE) {
+        dw_reactor_startup(&host->reactor);
+    }
+    host_leave(host);
+}
+
+static bool valid_name(const char *name) {
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._");
+    return len > 0 && len <= 60 && name[len] == '\0';
+}
+
+dw_host *dw_world_add_host(dw_world *world, const char *name, dw_boot_fn boot_fn, void *user) {
+    if (!valid_name(name) || host_by_name(world, name) != NULL) {
+        world_finding(world, "contract", DW_HERE, "the host name '%s' is taken or not a name", name);
+    }
+    dw_host *host = world_alloc(world, sizeof(*host));
+    memset(host, 0, sizeof(*host));
+    size_t len = strlen(name) + 1;
+    host->name = world_alloc(world, len);
+    memcpy(host->name, name, len);
+    host->name_hash = hash_text(HASH_START, name);
+    host->world = world;
+    host->boot = boot_fn;
+    host->boot_user = user;
+    host->turn.type = EV_TURN;
+    host->next_port = 32768;
+    if (world->host_count == world->host_room) {
+        world->host_room = world->host_room > 0 ? world->host_room * 2 : 16;
+        world->host_table = realloc(world->host_table, world->host_room * sizeof(dw_host *));
+        if (world->host_table == NULL) {
+            abort();
+        }
+    }
+    world->host_table[world->host_count++] = host;
+    host->index = (uint32_t)world->host_count;
+    if (world->hosts_tail != NULL) {
+        world->hosts_tail->next = host;
+    } else {
+        world->hosts = host;
+    }
+    world->hosts_tail = host;
+    boot(host);
+    return host;
+}
+
+/* ---- The ends of a program ---- */
+
+static void end_sockets(dw_host *host, bool dark) {
+    dw_world *world = host->world;
+    for (sim_conn *conn = world->conns; conn != NULL;) {
+        sim_conn *next = conn->next;
+        conn->pins++;
+        for (int i = 0; i < 2; i++) {
+            sim_end *end = &conn->end[i];
+            if (end->host != host || (end->flags & E_CLOSED) != 0 ||
+                (i == 1 && (end->flags & E_ESTABLISHED) == 0)) {
+                continue;
+            }
+            if (dark) {
+                conn->listener = NULL;
+                stream_vanish(end);
+            } else if (conn->listener == NULL || i == 0) {
+                stream_close(end, false);
+            }
+        }
+        next = conn->next;
+        conn->pins--;
+        stream_release(conn);
+        conn = next;
+    }
+    while (host->listeners != NULL) {
+        if (dark) {
+            host->listeners->accept_head = NULL;
+        }
+        listener_close(host->listeners);
+    }
+}
+
+static void end_program(dw_host *host, host_end_kind how) {
+    dw_world *world = host->world;
+    host->power = how == END_CRASH ? POWER_DEAD : POWER_OFF;
+    host->program = NULL;
+    host->ending = END_NONE;
+    for (sim_lookup *l = host->lookups; l != NULL; l = l->next) {
+        queue_remove(&world->queue, &l->event);
+    }
+    host->lookups = NULL;
+    end_sockets(host, how == END_CRASH);
+    queue_remove(&world->queue, &host->turn);
+    memory_drop(host);
+    dw_reactor_init(&host->reactor, &sim_wire, NULL);
+    world_mark(world, 0x3002 + host->index);
+}
+
+static void end_soon(dw_host *host, host_end_kind how, const char *text) {
+    if (host->power != POWER_UP) {
+        return;
+    }
+    if (host->world->trace != NULL) {
+        trace_line(host->world, ' ', host->name, "%s", text);
+    }
+    if (host->busy) {
+        host->ending = (uint8_t)how; /* when the callback has returned */
+    } else {
+        end_program(host, how);
+    }
+}
+
+void dw_host_kill(dw_host *host) {
+    end_soon(host, END_KILL, "is killed");
+}
+
+void dw_host_crash(dw_host *host) {
+    end_soon(host, END_CRASH, "loses power");
+}
+
+void dw_host_restart(dw_host *host) {
+    if (host->power != POWER_UP) {
+        boot(host);
+    }
+}
+
+void dw_host_stop(dw_host *host) {
+    if (host->power == POWER_UP && dw_reactor_stop(&host->reactor) == 0) {
+        schedule_turn(host, host->world->now);
+    }
+}
+
+void dw_host_stall(dw_host *host, dw_time duration) {
+    dw_world *world = host->world;
+    host->stalled_until = world->now + duration;
+    world_mark(world, 0x3003 + host->index);
+    if (world->trace != NULL) {
+        trace_line(world, ' ', host->name, "stalls for %lldus", (long long)(duration / 1000));
+    }
+}
+
+/* What a program has not given back when it has ended in good order. */
+static void check_left_over(dw_host *host) {
+    size_t bytes, size;
+    const char *where;
+    size_t count = memory_leaks(host, &bytes, &where, &size);
+    if (count > 0) {
+        world_finding(host->world, "leak", where,
+                      "%s: %zu blocks of memory were not freed; the oldest has %zu bytes, from %s",
+                      host->name, count, size, where);
+    }
+}
+
+void host_end(dw_host *host, bool check_leaks) {
+    if (host->power == POWER_UP && check_leaks) {
+        host_enter(host);
+        dw_reactor_shutdown(&host->reactor);
+        const char *call = dw_reactor_pending_call(&host->reactor);
+        if (call != NULL) {
+            world_finding(host->world, "leak", call,
+                          "%s: %zu delayed calls are pending after the end; the next was armed at %s",
+                          host->name, dw_reactor_count(&host->reactor).delayed_calls, call);
+        }
+        dw_reactor_fini(&host->reactor);
+        host->busy = false;
+        check_left_over(host);
+    }
+    memory_drop(host);
+    host->power = POWER_OFF;
+}
+
+/* ---- The slots of the wire that are not about sockets ---- */
+
+dw_time sim_now(dw_reactor *reactor) {
+    return host_of(reactor)->world->now;
+}
+
+dw_time sim_wall_clock(dw_reactor *reactor) {
+    dw_host *host = host_of(reactor);
+    return EPOCH + host->world->now + host->clock_offset;
+}
+
+/* The same bytes in every run: a run depends on its deviations only. */
+void sim_random(dw_reactor *reactor, void *buffer, size_t len) {
+    dw_host *host = host_of(reactor);
+    uint8_t *out = buffer;
+    uint64_t r = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (i % 8 == 0) {
+            r = mix64(host->name_hash + UINT64_C(0x9e3779b97f4a7c15) * ++host->randoms);
+        }
+        out[i] = (uint8_t)(r >> (8 * (i % 8)));
+    }
+}
+
+uint32_t sim_choose(dw_reactor *reactor, const char *what, uint32_t n) {
+    dw_host *host = host_of(reactor);
+    return choice_user(host->world, (sim_who){WHO_HOST, host}, host->name_hash, what, n);
+}
+
+int sim_resolve(dw_reactor *reactor, dw_lookup *lookup) {
+    dw_host *host = host_of(reactor);
+    sim_lookup *l = world_alloc(host->world, sizeof(*l));
+    *l = (sim_lookup){.event = {.type = EV_LOOKUP}, .host = host, .lookup = lookup};
+    l->next = host->lookups;
+    host->lookups = l;
+    lookup->wire_data = l;
+    world_schedule(host->world, &l->event, host->world->now + LOOKUP_TIME);
+    return 0;
+}
+
+static void forget_lookup(sim_lookup *lookup) {
+    for (sim_lookup **l = &lookup->host->lookups; *l != NULL; l = &(*l)->next) {
+        if (*l == lookup) {
+            *l = lookup->next;
+            return;
+        }
+    }
+}
+
+void sim_resolve_cancel(dw_reactor *reactor, dw_lookup *lookup) {
+    sim_lookup *l = lookup->wire_data;
+    queue_remove(&host_of(reactor)->world->queue, &l->event);
+    forget_lookup(l);
+}
+
+void host_lookup_event(sim_event *event) {
+    sim_lookup *l = DW_CONTAINER_OF(event, sim_lookup, event);
+    dw_host *host = l->host;
+    if (host->stalled_until > host->world->now) {
+        world_schedule(host->world, event, host->stalled_until);
+        return;
+    }
+    bool self = strcmp(l->lookup->name, "localhost") == 0;
+    dw_host *found = self ? host : host_by_name(host->world, l->lookup->name);
+    dw_address address = found != NULL ? dw_host_address(found) : (dw_address){0};
+    forget_lookup(l);
+    host_enter(host);
+    dw_lookup_done(&host->reactor, l->lookup, found != NULL ? 0 : -ENOENT, &address,
+                   found != NULL ? 1 : 0);
+    host_leave(host);
+}
+
+void sim_violation(dw_reactor *reactor, const char *oracle, const char *message) {
+    dw_host *host = host_of(reactor);
+    world_finding(host->world, oracle, host->name, "%s: %s", host->name, message);
+}
+
+void sim_log(dw_reactor *reactor, const char *line) {
+    dw_host *host = host_of(reactor);
+    if (host->world->trace != NULL) {
+        trace_line(host->world, ' ', host->name, "log: %s", line);
+    }
+}
+
+/* ---- Facts ---- */
+
+dw_reactor *dw_host_reactor(dw_host *host) {
+    return &host->reactor;
+}
+
+const char *dw_host_name(const dw_host *host) {
+    return host->name;
+}
+
+void *dw_host_program(const dw_host *host) {
+    return host->program;
+}
+
+bool dw_host_is_up(const dw_host *host) {
+    return host->power == POWER_UP;
+}
+
+void dw_host_set_clock_offset(dw_host *host, dw_time by) {
+    host->clock_offset = by;
+}

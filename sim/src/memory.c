@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory of a world. Slabs that are kept from run to run give out segments, connections and the blocks
+ * of hosts' allocators; each block knows its host and the place that asked for it, so a crash takes
+ * all of a host's blocks and the end of a run lists what was left over.
+ *
+ * Invariant: after memory_reset nothing of the last run is reachable, and the slabs are all free.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SIM_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SIM_ASAN 1
+#endif
+#endif
+#ifndef SIM_ASAN
+#define SIM_ASAN 0
+#endif
+
+enum {
+    SLAB_SIZE = 256 * 1024,
+    CLASS_FIRST = 64,      /* class i holds CLASS_FIRST << i bytes */
+    CLASS_NONE = 255,      /* a block of its own, from malloc */
+    FREED_FILL = 0xdb,     /* what a protocol reads from memory it gave back */
+    FRESH_FILL = 0xa5      /* and from memory it has not written yet: the same in every run */
+};
+
+struct sim_block {
+    sim_block *next, *previous; /* of the host's; next also links free ones */
+    dw_host *host;
+    const char *where;
+    uint64_t size;
+    uint64_t size_class;
+};
+
+typedef struct sim_slab {
+    struct sim_slab *next;
+    size_t size;
+} sim_slab;
+
+static void *must(void *memory) {
+    if (memory == NULL) {
+        abort(); /* the simulator itself is out of memory: there is no run to report it in */
+    }
+    return memory;
+}
+
+/* ---- Slabs ---- */
+
+static sim_slab *slab_of(dw_world *world) {
+    return world->memory.slabs;
+}
+
+static void use_slab(sim_memory *memory, sim_slab *slab) {
+    memory->current = slab;
+    memory->bump = (char *)(slab + 1);
+    memory->bump_end = (char *)slab + slab->size;
+}
+
+static void next_slab(sim_memory *memory, size_t size) {
+    sim_slab *current = memory->current;
+    if (current != NULL && current->next != NULL && current->next->size >= size + sizeof(*current)) {
+        use_slab(memory, current->next);
+        return;
+    }
+    size_t room = size + sizeof(sim_slab) > SLAB_SIZE ? size + sizeof(sim_slab) : SLAB_SIZE;
+    sim_slab *slab = must(malloc(room));
+    slab->size = room;
+    slab->next = current != NULL ? current->next : NULL;
+    if (current != NULL) {
+        current->next = slab;
+    } else {
+        memory->slabs = slab;
+    }
+    use_slab(memory, slab);
+}
+
+void *world_alloc(dw_world *world, size_t size) {
+    sim_memory *memory = &world->memory;
+    size = (size + 15) & ~(size_t)15;
+    if ((size_t)(memory->bump_end - memory->bump) < size) {
+        next_slab(memory, size);
+    }
+    void *block = memory->bump;
+    memory->bump += size;
+    return block;
+}
+
+static unsigned class_for(size_t size) {
+    unsigned class = 0;
+    while (class < SIZE_CLASSES && (size_t)CLASS_FIRST << class < size) {
+        class++;
+    }
+    return class < SIZE_CLASSES ? class : CLASS_NONE;
+}
+
+sim_conn *conn_new(dw_world *world) {
+    sim_conn *conn = world_alloc(world, sizeof(*conn));
+    memset(conn, 0, sizeof(*conn));
+    return conn;
+}
+
+sim_segment *segment_new(dw_world *world, size_t len) {
+    sim_memory *memory = &world->memory;
+    unsigned class = class_for(sizeof(sim_segment) + len);
+    sim_segment *segment;
+    if (class != CLASS_NONE && memory->free_segments[class] != NULL) {
+        segment = memory->free_segments[class];
+        memory->free_segments[class] = segment->next;
+    } else {
+        size_t size = class != CLASS_NONE ? (size_t)CLASS_FIRST << class : sizeof(*segment) + len;
+        segment = world_alloc(world, size);
+    }
+    *segment = (sim_segment){.len = (uint32_t)len, .size_class = (uint8_t)class};
+    return segment;
+}
+
+void segment_free(dw_world *world, sim_segment *segment) {
+    if (segment->size_class != CLASS_NONE) {
+        segment->next = world->memory.free_segments[segment->size_class];
+        world->memory.free_segments[segment->size_class] = segment;
+    }
+}
+
+/* ---- Blocks of hosts ---- */
+
+static sim_block *block_of(void *memory) {
+    return (sim_block *)memory - 1;
+}
+
+static void block_link(dw_host *host, sim_block *block) {
+    block->host = host;
+    block->next = NULL;
+    block->previous = host->blocks_tail;
+    if (host->blocks_tail != NULL) {
+        host->blocks_tail->next = block;
+    } else {
+        host->blocks_head = block;
+    }
+    host->blocks_tail = block;
+    host->block_count++;
+    host->block_bytes += block->size;
+}
+
+static void block_unlink(sim_block *block) {
+    dw_host *host = block->host;
+    if (block->previous != NULL) {
+        block->previous->next = block->next;
+    } else {
+        host->blocks_head = block->next;
+    }
+    if (block->next != NULL) {
+        block->next->previous = block->previous;
+    } else {
+        host->blocks_tail = block->previous;
+    }
+    host->block_count--;
+    host->block_bytes -= block->size;
+}
+
+/* Under AddressSanitizer each block comes from malloc, so that it sees every misuse. */
+static sim_block *block_take(dw_world *world, size_t size) {
+    sim_memory *memory = &world->memory;
+    size_t whole = sizeof(sim_block) + size;
+    unsigned class = SIM_ASAN ? CLASS_NONE : class_for(whole);
+    sim_block *block;
+    if (class == CLASS_NONE) {
+        block = must(malloc(whole));
+    } else if (memory->free_blocks[class] != NULL) {
+        block = memory->free_blocks[class];
+        memory->free_blocks[class] = block->next;
+    } else {
+        block = world_alloc(world, (size_t)CLASS_FIRST << class);
+    }
+    block->size = size;
+    block->size_class = class;
+    return block;
+}
+
+static void block_give(dw_world *world, sim_block *block) {
+    sim_memory *memory = &world->memory;
+    if (block->size_class == CLASS_NONE) {
+        free(block);
+        return;
+    }
+    block->next = memory->free_blocks[block->size_class];
+    memory->free_blocks[block->size_class] = block;
+}
+
+static bool refused(dw_host *host) {
+    dw_world *world = host->world;
+    return choice_active(world, SIM_ALLOC) &&
+           choice_draw(world, SIM_ALLOC, (sim_who){WHO_HOST, host}, "alloc", &host->allocs, 2) != 0;
+}
+
+static void *host_alloc(void *user, size_t size, const char *where) {
+    dw_host *host = user;
+    if (refused(host)) {
+        return NULL;
+    }
+    sim_block *block = block_take(host->world, size);
+    block->where = where;
+    block_link(host, block);
+    memset(block + 1, FRESH_FILL, size);
+    return block + 1;
+}
+
+/* Transports that are gone stay as they are until the run ends, so that a verb on one is noticed and
+ * named (core marks them); everything else is overwritten. */
+static void host_release(void *user, void *memory) {
+    dw_host *host = user;
+    sim_block *block = block_of(memory);
+    if (!dw_contract(&host->reactor, block->host == host, "contract",
+                     "memory given back to another host, or twice")) {
+        return;
+    }
+    block_unlink(block);
+    block->host = NULL;
+    if (block->where == dw_where_transport) {
+        block->next = host->world->memory.dead_transports;
+        host->world->memory.dead_transports = block;
+        return;
+    }
+    memset(memory, FREED_FILL, block->size);
+    block_give(host->world, block);
+}
+
+static void *host_resize(void *user, void *memory, size_t size, const char *where) {
+    sim_block *block = block_of(memory);
+    void *bigger = host_alloc(user, size, where);
+    if (bigger != NULL) {
+        memcpy(bigger, memory, size < block->size ? size : block->size);
+        host_release(user, memory);
+    }
+    return bigger;
+}
+
+void memory_init_host(dw_host *host) {
+    host->reactor.allocator = (dw_allocator){host_alloc, host_resize, host_release, host};
+}
+
+void memory_drop(dw_host *host) {
+    while (host->blocks_head != NULL) {
+        sim_block *block = host->blocks_head;
+        block_unlink(block);
+        block->host = NULL;
+        block_give(host->world, block);
+    }
+}
+
+size_t memory_leaks(const dw_host *host, size_t *bytes, const char **where, size_t *size) {
+    const sim_block *first = host->blocks_head;
+    *bytes = host->block_bytes;
+    *where = first != NULL ? first->where : "";
+    *size = first != NULL ? first->size : 0;
+    return host->block_count;
+}
+
+/* ---- All of it ---- */
+
+void memory_reset(dw_world *world) {
+    sim_memory *memory = &world->memory;
+    while (memory->dead_transports != NULL) {
+        sim_block *block = memory->dead_transports;
+        memory->dead_transports = block->next;
+        block_give(world, block);
+    }
+    memset(memory->free_blocks, 0, sizeof(memory->free_blocks));
+    memset(memory->free_segments, 0, sizeof(memory->free_segments));
+    memory->free_conns = NULL;
+    memory->bump = memory->bump_end = NULL;
+    memory->current = NULL;
+    if (slab_of(world) != NULL) {
+        use_slab(memory, slab_of(world));
+    }
+}
+
+void memory_free(dw_world *world) {
+    memory_reset(world);
+    for (sim_slab *slab = slab_of(world); slab != NULL;) {
+        sim_slab *next = slab->next;
+        free(slab);
+        slab = next;
+    }
+    world->memory = (sim_memory){0};
+}

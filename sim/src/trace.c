@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The trace of a run: one line for each thing that happened, kept only when somebody wants to see
+ * it, with the run's hash up to there. The hash is made in every run, here and where packets move.
+ */
+#include "internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LINE_MAX_CHARS = 600, WHO_COLUMN = 30, BYTES_SHOWN = 48 };
+
+typedef struct trace_entry {
+    uint64_t hash;
+    char *text; /* in a chunk of its own */
+    dw_time at;
+    char mark;
+} trace_entry;
+
+struct sim_trace {
+    trace_entry *entries;
+    size_t count, room;
+    char line[LINE_MAX_CHARS + 100];
+};
+
+sim_trace *trace_new(void) {
+    return calloc(1, sizeof(sim_trace));
+}
+
+void trace_clear(sim_trace *trace) {
+    for (size_t i = 0; i < trace->count; i++) {
+        free(trace->entries[i].text);
+    }
+    trace->count = 0;
+}
+
+void trace_free(sim_trace *trace) {
+    if (trace != NULL) {
+        trace_clear(trace);
+        free(trace->entries);
+        free(trace);
+    }
+}
+
+void trace_line(dw_world *world, char mark, const char *who, const char *format, ...) {
+    sim_trace *trace = world->trace;
+    char text[LINE_MAX_CHARS];
+    int n = snprintf(text, sizeof(text), "%-*s  ", WHO_COLUMN, who);
+    va_list args;
+    va_start(args, format);
+    if (n > 0 && (size_t)n < sizeof(text)) {
+        vsnprintf(text + n, sizeof(text) - (size_t)n, format, args);
+    }
+    va_end(args);
+    if (trace->count == trace->room) {
+        size_t room = trace->room > 0 ? trace->room * 2 : 1024;
+        trace_entry *entries = realloc(trace->entries, room * sizeof(*entries));
+        if (entries == NULL) {
+            return;
+        }
+        trace->entries = entries;
+        trace->room = room;
+    }
+    size_t len = strlen(text) + 1;
+    char *copy = malloc(len);
+    if (copy != NULL) {
+        memcpy(copy, text, len);
+        trace->entries[trace->count++] = (trace_entry){world->hash, copy, world->now, mark};
+    }
+}
+
+/* ---- Reading it ---- */
+
+size_t sim_trace_count(const sim_trace *trace) {
+    return trace->count;
+}
+
+const char *sim_trace_line(const sim_trace *trace, size_t i, bool colour) {
+    const trace_entry *entry = &trace->entries[i];
+    sim_trace *writable = (sim_trace *)(uintptr_t)trace;
+    bool red = colour && entry->mark == '!';
+    snprintf(writable->line, sizeof(writable->line), "%s%c %6lld.%06lld  %s%s",
+             red ? "\033[31m" : "", entry->mark, (long long)(entry->at / 1000000000),
+             (long long)(entry->at % 1000000000 / 1000), entry->text, red ? "\033[0m" : "");
+    return writable->line;
+}
+
+uint64_t sim_trace_hash(const sim_trace *trace, size_t i) {
+    return trace->entries[i].hash;
+}
+
+bool sim_trace_marked(const sim_trace *trace, size_t i) {
+    return trace->entries[i].mark == '!';
+}
+
+/* ---- Bytes ---- */
+
+static size_t put_byte(char *out, uint8_t byte) {
+    switch (byte) {
+    case '\r':
+        memcpy(out, "\\r", 2);
+        return 2;
+    case '\n':
+        memcpy(out, "\\n", 2);
+        return 2;
+    case '"':
+    case '\\':
+        out[0] = '\\';
+        out[1] = (char)byte;
+        return 2;
+    default:
+        if (byte >= 0x20 && byte < 0x7f) {
+            out[0] = (char)byte;
+            return 1;
+        }
+        snprintf(out, 5, "\\x%02x", byte);
+        return 4;
+    }
+}
+
+const char *trace_bytes(char *out, size_t size, const uint8_t *data, size_t len) {
+    size_t n = 0, i = 0;
+    out[n++] = '"';
+    for (; i < len && i < BYTES_SHOWN && n + 10 < size; i++) {
+        n += put_byte(out + n, data[i]);
+    }
+    out[n++] = '"';
+    snprintf(out + n, size - n, "%s", i < len ? "..." : "");
+    return out;
+}
+
+/* ---- What core reports ---- */
+
+static const char *who_text(char *out, size_t size, dw_reactor *reactor, dw_seen seen,
+                            const dw_io *io) {
+    dw_host *host = host_of(reactor);
+    if (io == NULL || io->kind != DW_IO_STREAM || io->socket == DW_SOCKET_NONE) {
+        snprintf(out, size, "%s", host->name);
+        return out;
+    }
+    sim_end *end = (sim_end *)io->socket;
+    bool outwards = seen == DW_SEEN_WRITE || seen == DW_SEEN_LOSE || seen == DW_SEEN_LOSE_WRITE ||
+                    seen == DW_SEEN_ABORT;
+    stream_format(out, size, outwards ? end : peer_of(end));
+    return out;
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static void describe(char *out, size_t size, dw_seen seen, const dw_io *io, int code,
+                     const void *data, size_t len) {
+    char bytes[300];
+    dw_reason reason = {(dw_error)code, (int)len, NULL};
+    const char *name = io != NULL ? dw_io_name(io) : "";
+    switch (seen) {
+    case DW_SEEN_MADE:
+        snprintf(out, size, "%s: connection_made", name);
+        break;
+    case DW_SEEN_DATA:
+        snprintf(out, size, "%s: data_received %zu %s", name, len,
+                 trace_bytes(bytes, sizeof(bytes), data, len));
+        break;
+    case DW_SEEN_LOST:
+        snprintf(out, size, "%s: connection_lost: %s", name,
+                 dw_reason_format(&reason, bytes, sizeof(bytes)));
+        break;
+    case DW_SEEN_READ_LOST:
+        snprintf(out, size, "%s: read_connection_lost", name);
+        break;
+    case DW_SEEN_WRITE_LOST:
+        snprintf(out, size, "%s: write_connection_lost", name);
+        break;
+    case DW_SEEN_FAILED:
+        snprintf(out, size, "client_connection_failed: %s",
+                 dw_reason_format(&reason, bytes, sizeof(bytes)));
+        break;
+    case DW_SEEN_CALL:
+        snprintf(out, size, "delayed call of %s", base_name(data));
+        break;
+    case DW_SEEN_WRITE:
+        snprintf(out, size, "%s: write %zu %s", name, len,
+                 trace_bytes(bytes, sizeof(bytes), data, len < BYTES_SHOWN ? len : BYTES_SHOWN));
+        break;
+    case DW_SEEN_LOSE:
+        snprintf(out, size, "%s: lose_connection", name);
+        break;
+    case DW_SEEN_LOSE_WRITE:
+        snprintf(out, size, "%s: lose_write_connection", name);
+        break;
+    case DW_SEEN_ABORT:
+        snprintf(out, size, "%s: abort_connection", name);
+        break;
+    case DW_SEEN_FAIL:
+        snprintf(out, size, "%s: fails: %s", name, dw_strerror(code));
+        break;
+    case DW_SEEN_PAUSE:
+        snprintf(out, size, "%s: pause_producing", name);
+        break;
+    case DW_SEEN_RESUME:
+        snprintf(out, size, "%s: resume_producing", name);
+        break;
+    case DW_SEEN_CONNECT:
+        snprintf(out, size, "connect %s:%zu", (const char *)data, len);
+        break;
+    case DW_SEEN_LISTEN:
+        snprintf(out, size, "%s: listens on %zu", name, len);
+        break;
+    case DW_SEEN_STOP_LISTEN:
+        snprintf(out, size, "%s: listens on %zu no more", name, len);
+        break;
+    }
+}
+
+void trace_observe(dw_reactor *reactor, dw_seen seen, const dw_io *io, int code, const void *data,
+                   size_t len) {
+    dw_host *host = host_of(reactor);
+    dw_world *world = host->world;
+    world_mark(world, (uint64_t)seen + ((uint64_t)host->index << 8) + ((uint64_t)(unsigned)code << 32));
+    if (seen == DW_SEEN_DATA) {
+        world_mark_bytes(world, data, len);
+    } else if (seen == DW_SEEN_CALL) {
+        world->last_call = data;
+    } else if (seen == DW_SEEN_WRITE) {
+        world_mark(world, len);
+    }
+    if (world->trace != NULL) {
+        char who[SIM_WHO_MAX], text[LINE_MAX_CHARS];
+        describe(text, sizeof(text), seen, io, code, data, len);
+        trace_line(world, ' ', who_text(who, sizeof(who), reactor, seen, io), "%s", text);
+    }
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The world: its clock, and the loop that takes one event after the other. Time moves only here.
+ */
+#include "internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { STUCK_MAX = 100000, EVENTS_MAX = 10000000, ORDER_MAX = 16 };
+
+typedef struct sim_after {
+    sim_event event;
+    void (*fn)(void *user);
+    void *user;
+} sim_after;
+
+void world_schedule(dw_world *world, sim_event *event, dw_time at) {
+    event->at = at > world->now ? at : world->now;
+    event->sequence = ++world->sequence;
+    queue_add(&world->queue, event);
+}
+
+void world_mark_bytes(dw_world *world, const uint8_t *data, size_t len) {
+    uint64_t hash = len;
+    for (; len >= 8; data += 8, len -= 8) {
+        uint64_t word = 0;
+        for (int i = 7; i >= 0; i--) { /* little-endian on every machine; compilers see a load */
+            word = word << 8 | data[i];
+        }
+        hash = (hash ^ word) * UINT64_C(0x9fb21c651e98df25);
+        hash ^= hash >> 29;
+    }
+    for (; len > 0; data++, len--) {
+        hash = (hash ^ *data) * UINT64_C(0x100000001b3);
+    }
+    world_mark(world, hash);
+}
+
+void world_reset(dw_world *world) {
+    queue_clear(&world->queue);
+    memory_reset(world);
+    world->now = 0;
+    world->sequence = world->hash = world->events = 0;
+    world->hosts = world->hosts_tail = NULL;
+    world->host_count = 0;
+    world->conns = NULL;
+    world->lent = NULL;
+    world->latency_default = DW_LATENCY_DEFAULT;
+    world->send_buffer = world->receive_buffer = 65536;
+    world->order_draws = world->stuck = 0;
+    world->stuck_max = STUCK_MAX;
+    world->events_max = EVENTS_MAX;
+    world->last_call = NULL;
+    world->failed = false;
+}
+
+void dw_world_set_buffers(dw_world *world, size_t send, size_t receive) {
+    world->send_buffer = send > 0 ? send : 1;
+    world->receive_buffer = receive > 0 ? receive : 1;
+}
+
+/* ---- Events ---- */
+
+static void after_event(sim_event *event) {
+    sim_after *after = DW_CONTAINER_OF(event, sim_after, event);
+    after->fn(after->user);
+}
+
+static void perform(sim_event *event) {
+    switch ((sim_event_type)event->type) {
+    case EV_ARRIVAL:
+        stream_arrival(DW_CONTAINER_OF(event, sim_end, arrival));
+        break;
+    case EV_READY:
+        stream_ready(DW_CONTAINER_OF(event, sim_end, ready));
+        break;
+    case EV_CONTROL:
+        stream_control_event(event);
+        break;
+    case EV_LISTENER:
+        listener_ready(DW_CONTAINER_OF(event, sim_listener, ready));
+        break;
+    case EV_TURN:
+        host_turn(DW_CONTAINER_OF(event, dw_host, turn));
+        break;
+    case EV_LOOKUP:
+        host_lookup_event(event);
+        break;
+    case EV_AFTER:
+        after_event(event);
+        break;
+    }
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static void check_limits(dw_world *world) {
+    if (++world->stuck > world->stuck_max) {
+        const char *who = world->last_call != NULL ? base_name(world->last_call) : "nobody";
+        world_finding(world, "livelock", who,
+                      "more than %u events and time does not pass; the last delayed call was armed "
+                      "at %s",
+                      (unsigned)world->stuck_max, who);
+    } else if (world->events > world->events_max) {
+        world_finding(world, "endless", "world", "more than %llu events in one run",
+                      (unsigned long long)world->events_max);
+    }
+}
+
+/* The next event that is still about something; NULL: none is due by `until`. Events of the same
+ * instant come first in, first out, unless a choice says otherwise. */
+static sim_event *next_event(dw_world *world, dw_time until) {
+    while (queue_next_at(&world->queue) <= until) {
+        size_t n = queue_fill(&world->queue);
+        size_t pick = 0;
+        if (n == 0) {
+            return NULL;
+        }
+        if (n > 1 && choice_active(world, SIM_ORDER)) {
+            pick = (size_t)choice_draw(world, SIM_ORDER, (sim_who){WHO_WORLD, NULL}, "order",
+                                       &world->order_draws, n < ORDER_MAX ? n : ORDER_MAX);
+        }
+        sim_event *event = queue_take(&world->queue, pick);
+        if (event->type != EV_TURN || host_turn_due(DW_CONTAINER_OF(event, dw_host, turn))) {
+            return event;
+        }
+    }
+    return NULL;
+}
+
+static bool step(dw_world *world, dw_time until) {
+    sim_event *event = world->failed ? NULL : next_event(world, until);
+    if (event == NULL) {
+        return false;
+    }
+    if (event->at > world->now) {
+        world->now = event->at;
+        world->stuck = 0;
+    }
+    world->events++;
+    perform(event);
+    check_limits(world);
+    return !world->failed;
+}
+
+/* ---- Driving ---- */
+
+static dw_time deadline(const dw_world *world, dw_time limit) {
+    return limit < DW_TIME_MAX - world->now ? world->now + limit : DW_TIME_MAX - 1;
+}
+
+static void pass_to(dw_world *world, dw_time at) {
+    if (!world->failed && at > world->now) {
+        world->now = at;
+        world->stuck = 0;
+    }
+}
+
+dw_time dw_world_now(const dw_world *world) {
+    return world->now;
+}
+
+bool dw_world_run(dw_world *world, dw_time duration) {
+    dw_time until = deadline(world, duration);
+    while (step(world, until)) {
+    }
+    pass_to(world, until);
+    return !world->failed;
+}
+
+bool dw_world_run_until(dw_world *world, bool (*holds)(void *user), void *user, dw_time limit) {
+    dw_time until = deadline(world, limit);
+    do {
+        if (!world->failed && holds(user)) {
+            return true;
+        }
+    } while (step(world, until));
+    pass_to(world, until);
+    return !world->failed && holds(user);
+}
+
+bool dw_world_run_until_idle(dw_world *world, dw_time limit) {
+    dw_time until = deadline(world, limit);
+    while (step(world, until)) {
+    }
+    return !world->failed && queue_next_at(&world->queue) == DW_TIME_MAX;
+}
+
+bool dw_world_step(dw_world *world) {
+    return step(world, DW_TIME_MAX - 1);
+}
+
+bool dw_world_advance_to_next(dw_world *world) {
+    if (!step(world, DW_TIME_MAX - 1)) {
+        return false;
+    }
+    while (queue_next_at(&world->queue) <= world->now && step(world, world->now)) {
+    }
+    return !world->failed;
+}
+
+void dw_world_after(dw_world *world, dw_time delay, void (*fn)(void *user), void *user) {
+    sim_after *after = world_alloc(world, sizeof(*after));
+    *after = (sim_after){{.type = EV_AFTER}, fn, user};
+    world_schedule(world, &after->event, world->now + delay);
+}
+
+uint32_t dw_world_choose(dw_world *world, const char *what, uint32_t n) {
+    return choice_user(world, (sim_who){WHO_SCENARIO, NULL}, hash_text(HASH_START, "scenario"), what,
+                       n);
+}
+
+void dw_world_note(dw_world *world, const char *format, ...) {
+    if (world->trace != NULL) {
+        char text[300];
+        va_list args;
+        va_start(args, format);
+        vsnprintf(text, sizeof(text), format, args);
+        va_end(args);
+        trace_line(world, ' ', "scenario", "%s", text);
+    }
+}
+
+/* ---- Findings ---- */
+
+void world_finding(dw_world *world, const char *oracle, const char *where, const char *format,
+                   ...) {
+    if (world->failed) {
+        return;
+    }
+    sim_outcome *outcome = world->outcome;
+    va_list args;
+    world->failed = outcome->failed = true;
+    va_start(args, format);
+    vsnprintf(outcome->message, sizeof(outcome->message), format, args);
+    va_end(args);
+    snprintf(outcome->oracle, sizeof(outcome->oracle), "%s", oracle);
+    snprintf(outcome->where, sizeof(outcome->where), "%s", where);
+    world_mark(world, hash_text(HASH_START, oracle));
+    if (world->trace != NULL) {
+        trace_line(world, '!', oracle, "%s", outcome->message);
+    }
+}
+
+void dw_world_fail(dw_world *world, const char *format, ...) {
+    char text[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    world_finding(world, "scenario", world->scenario->name, "%s", text);
+}
+
+bool dw_world_failed(const dw_world *world) {
+    return world->failed;
+}
+
+/* ---- Assertions: the catalogue is what the linker put in one section ---- */
+
+extern dw_assertion __start_dw_assertions[] __attribute__((weak));
+extern dw_assertion __stop_dw_assertions[] __attribute__((weak));
+
+size_t sim_assertions(dw_assertion *const **out) {
+    static dw_assertion **all;
+    size_t count = (size_t)(__stop_dw_assertions - __start_dw_assertions);
+    if (all == NULL && count > 0) {
+        all = malloc(count * sizeof(dw_assertion *));
+        if (all == NULL) {
+            abort();
+        }
+        for (size_t i = 0; i < count; i++) {
+            all[i] = &__start_dw_assertions[i];
+            all[i]->index = (uint32_t)i;
+        }
+    }
+    *out = all;
+    return count;
+}
+
+void dw_world_assert(dw_world *world, const dw_assertion *assertion, bool holds) {
+    uint64_t(*counts)[2] = world->options->assertion_counts;
+    if (counts != NULL) {
+        size_t i = (size_t)(assertion - __start_dw_assertions); /* its index */
+        counts[i][0] += holds;
+        counts[i][1]++;
+    }
+    if (!holds && assertion->kind == DW_ALWAYS) {
+        world_finding(world, "always", base_name(assertion->where), "%s", assertion->message);
+    } else if (assertion->kind == DW_UNREACHABLE) {
+        world_finding(world, "unreachable", base_name(assertion->where), "%s", assertion->message);
+    }
+}
