@@ -54,7 +54,7 @@ static bool buffer_reserve(dw_reactor *reactor, dw_buffer **where, size_t len) {
     return true;
 }
 
-bool buffer_append(dw_reactor *reactor, dw_buffer **where, const void *data, size_t len) {
+bool dw_buffer_append(dw_reactor *reactor, dw_buffer **where, const void *data, size_t len) {
     if (*where == NULL) {
         *where = buffer_take(reactor, len);
         if (*where == NULL) {
@@ -68,7 +68,7 @@ bool buffer_append(dw_reactor *reactor, dw_buffer **where, const void *data, siz
     return true;
 }
 
-void buffer_release(dw_reactor *reactor, dw_buffer *buffer) {
+void dw_buffer_release(dw_reactor *reactor, dw_buffer *buffer) {
     if (buffer == NULL) {
         return;
     }
@@ -82,7 +82,7 @@ void buffer_release(dw_reactor *reactor, dw_buffer *buffer) {
     reactor->pool_count++;
 }
 
-void buffer_pool_clear(dw_reactor *reactor) {
+void dw_buffer_pool_clear(dw_reactor *reactor) {
     while (reactor->pool != NULL) {
         dw_buffer *next = reactor->pool->next;
         dw_free(reactor, reactor->pool);

@@ -34,7 +34,7 @@ static const dw_client_factory_class *class_of(const dw_connector *connector) {
     return DW_CONTAINER_OF(connector->factory->base.cls, const dw_client_factory_class, base);
 }
 
-dw_connector *connector_of_node(struct dw_list_node *node) {
+dw_connector *dw_connector_of_node(struct dw_list_node *node) {
     return DW_CONTAINER_OF(node, dw_connector, node);
 }
 
@@ -57,7 +57,7 @@ static void cancel_attempt(dw_connector *connector) {
     }
     if (connector->transport != NULL) {
         connector->transport->connector = NULL;
-        stream_discard(connector->transport);
+        dw_stream_discard(connector->transport);
         connector->transport = NULL;
     }
 }
@@ -89,7 +89,7 @@ static void connector_failed(dw_connector *connector, dw_error kind, int sys_err
     free_if_done(connector);
 }
 
-void connector_lost(dw_connector *connector, const dw_reason *reason) {
+void dw_connector_lost(dw_connector *connector, const dw_reason *reason) {
     connector->transport = NULL;
     connector->state = DW_CONNECTOR_DISCONNECTED;
     connector->busy++;
@@ -138,7 +138,7 @@ static void connector_connected(dw_connector *connector) {
     if (protocol != NULL) {
         protocol->factory = factory;
     }
-    stream_establish(t, protocol);
+    dw_stream_establish(t, protocol);
 }
 
 /* 0: connected or under way; else errno, negative; DW_CONNECT_BIND_ERROR through *kind. */
@@ -165,7 +165,7 @@ static void try_next(dw_connector *connector);
 static void attempt_failed(dw_connector *connector, dw_error kind, int sys_errno) {
     if (connector->transport != NULL) {
         connector->transport->connector = NULL;
-        stream_discard(connector->transport);
+        dw_stream_discard(connector->transport);
         connector->transport = NULL;
     }
     if (connector->address_next < connector->address_count) {
@@ -178,7 +178,7 @@ static void attempt_failed(dw_connector *connector, dw_error kind, int sys_errno
 static void try_next(dw_connector *connector) {
     dw_reactor *reactor = connector->reactor;
     dw_address address = connector->addresses[connector->address_next++];
-    dw_transport *t = stream_new(reactor);
+    dw_transport *t = dw_stream_new(reactor);
     if (t == NULL) {
         attempt_failed(connector, DW_NO_MEMORY, ENOMEM);
         return;
@@ -200,7 +200,7 @@ static void try_next(dw_connector *connector) {
     }
 }
 
-void connector_ready(dw_transport *t) {
+void dw_connector_ready(dw_transport *t) {
     dw_reactor *reactor = t->reactor;
     dw_connector *connector = t->connector;
     int error = reactor->wire->connect_result(reactor, &t->io);
@@ -229,7 +229,7 @@ void dw_lookup_done(dw_reactor *reactor, dw_lookup *lookup, int error, const dw_
         try_next(connector);
     }
     reactor->depth--;
-    reactor_flush(reactor);
+    dw_reactor_flush(reactor);
 }
 
 static void start(void *user) {
@@ -359,14 +359,14 @@ void dw_connector_release(dw_connector *connector) {
 }
 
 /* The reactor stops: an unfinished attempt fails (vectors/README.md, "Start and stop"). */
-void connector_shutdown(dw_connector *connector) {
+void dw_connector_shutdown(dw_connector *connector) {
     if (connector->state == DW_CONNECTOR_CONNECTING) {
         connector_failed(connector, DW_CONNECT_ERROR, 0);
     }
 }
 
 /* The reactor goes: no callbacks. */
-void connector_discard(dw_connector *connector) {
+void dw_connector_discard(dw_connector *connector) {
     if (connector->state == DW_CONNECTOR_CONNECTING) {
         cancel_attempt(connector);
     }

@@ -54,11 +54,11 @@ typedef struct dw_buffer {
 } dw_buffer;
 
 /* Appends; *buffer may be NULL at first. False without memory, then nothing has changed. */
-bool buffer_append(dw_reactor *reactor, dw_buffer **buffer, const void *data, size_t len);
+bool dw_buffer_append(dw_reactor *reactor, dw_buffer **buffer, const void *data, size_t len);
 /* Gives it back to the reactor's pool, or to the allocator; NULL is fine. */
-void buffer_release(dw_reactor *reactor, dw_buffer *buffer);
+void dw_buffer_release(dw_reactor *reactor, dw_buffer *buffer);
 /* Frees the pool. */
-void buffer_pool_clear(dw_reactor *reactor);
+void dw_buffer_pool_clear(dw_reactor *reactor);
 
 static inline size_t buffer_len(const dw_buffer *buffer) {
     return buffer == NULL ? 0 : buffer->tail - buffer->head;
@@ -68,19 +68,19 @@ static inline size_t buffer_len(const dw_buffer *buffer) {
 
 enum {
     T_CONNECTED = 1 << 0,
-    T_DISCONNECTING = 1 << 1, /* lose_connection was called */
-    T_ABORTED = 1 << 2,       /* in the reactor's list of aborted ones, or past it */
-    T_LOSE_WRITE = 1 << 3,    /* lose_write_connection was called */
-    T_WRITE_CLOSED = 1 << 4,  /* and has happened */
-    T_READ_CLOSED = 1 << 5,   /* the peer's end of stream was seen, the protocol is aware */
-    T_PAUSED = 1 << 6,        /* reading paused by the program */
-    T_BLOCKED = 1 << 7,       /* the wire takes no more; waiting for writable */
-    T_BROKEN = 1 << 8,        /* a send failed with reason_errno; connection_lost is due */
-    T_FAILED = 1 << 9,        /* dw_transport_fail; connection_lost is due */
-    T_LOST = 1 << 10,         /* connection_lost was called */
-    T_DIRTY = 1 << 11,        /* in the reactor's list to flush */
-    T_READY = 1 << 12,        /* in the reactor's list to attend to */
-    T_LISTED = 1 << 13,       /* in the list of aborted ones */
+    T_DISCONNECTING = 1 << 1,  /* lose_connection was called */
+    T_ABORTED = 1 << 2,        /* in the reactor's list of aborted ones, or past it */
+    T_LOSE_WRITE = 1 << 3,     /* lose_write_connection was called */
+    T_WRITE_CLOSED = 1 << 4,   /* and has happened */
+    T_READ_CLOSED = 1 << 5,    /* the peer's end of stream was seen, the protocol is aware */
+    T_PAUSED = 1 << 6,         /* reading paused by the program */
+    T_BLOCKED = 1 << 7,        /* the wire takes no more; waiting for writable */
+    T_BROKEN = 1 << 8,         /* a send failed with reason_errno; connection_lost is due */
+    T_FAILED = 1 << 9,         /* dw_transport_fail; connection_lost is due */
+    T_LOST = 1 << 10,          /* connection_lost was called */
+    T_DIRTY = 1 << 11,         /* in the reactor's list to flush */
+    T_READY = 1 << 12,         /* in the reactor's list to attend to */
+    T_LISTED = 1 << 13,        /* in the list of aborted ones */
     T_MAKING_SERVER = 1 << 14, /* inside a server's connection_made */
     T_DEAD = 1 << 15           /* given back; seen only where the wire keeps such memory */
 };
@@ -111,29 +111,29 @@ struct dw_transport {
 };
 
 /* stream.c: the connection's state machine. */
-dw_transport *stream_new(dw_reactor *reactor);
+dw_transport *dw_stream_new(dw_reactor *reactor);
 /* Hands a connected socket (io is set) to a protocol; NULL: closes it. */
-void stream_establish(dw_transport *t, dw_protocol *protocol);
-void stream_ready(dw_transport *t, unsigned ready);
+void dw_stream_establish(dw_transport *t, dw_protocol *protocol);
+void dw_stream_ready(dw_transport *t, unsigned ready);
 /* Sends what the last callbacks wrote. */
-void stream_flush(dw_transport *t);
+void dw_stream_flush(dw_transport *t);
 /* After the flush: resume a producer, close, half-close, report a broken connection. */
-void stream_attend(dw_transport *t);
+void dw_stream_attend(dw_transport *t);
 /* The aborted transport at the head of its list: its time has come. */
-void stream_abort_now(dw_transport *t);
-void stream_list_aborted(dw_transport *t);
+void dw_stream_abort_now(dw_transport *t);
+void dw_stream_list_aborted(dw_transport *t);
 /* Ends it: connection_lost and all that follows. */
-void stream_lost(dw_transport *t, dw_error kind, int sys_errno, const char *text);
+void dw_stream_lost(dw_transport *t, dw_error kind, int sys_errno, const char *text);
 /* Frees it as soon as nothing refers to it any more. */
-void stream_free_if_done(dw_transport *t);
+void dw_stream_free_if_done(dw_transport *t);
 /* Frees it at once and without callbacks, its protocol's destroy included (reactor's end). */
-void stream_discard(dw_transport *t);
+void dw_stream_discard(dw_transport *t);
 /* Brings io.want up to date. */
-void stream_watch(dw_transport *t);
-void stream_mark_dirty(dw_transport *t);
-void stream_mark_ready(dw_transport *t);
+void dw_stream_watch(dw_transport *t);
+void dw_stream_mark_dirty(dw_transport *t);
+void dw_stream_mark_ready(dw_transport *t);
 /* Ends it in a later turn, without a flush. */
-void stream_abort_later(dw_transport *t, dw_error kind);
+void dw_stream_abort_later(dw_transport *t, dw_error kind);
 
 static inline void stream_see(const dw_transport *t, dw_seen seen, int code, const void *data,
                               size_t len) {
@@ -144,27 +144,27 @@ static inline void stream_see(const dw_transport *t, dw_seen seen, int code, con
 
 /* ---- Connectors and ports ---- */
 
-void connector_ready(dw_transport *t);
-void connector_lost(dw_connector *connector, const dw_reason *reason);
-void connector_shutdown(dw_connector *connector);
-void connector_discard(dw_connector *connector);
-dw_connector *connector_of_node(struct dw_list_node *node);
+void dw_connector_ready(dw_transport *t);
+void dw_connector_lost(dw_connector *connector, const dw_reason *reason);
+void dw_connector_shutdown(dw_connector *connector);
+void dw_connector_discard(dw_connector *connector);
+dw_connector *dw_connector_of_node(struct dw_list_node *node);
 
-void port_ready(dw_port *port);
-dw_port *port_of_io(dw_io *io);
-dw_port *port_of_node(struct dw_list_node *node);
-void port_shutdown(dw_port *port);
-void port_discard(dw_port *port);
-const char *port_factory_name(const dw_io *io);
+void dw_port_ready(dw_port *port);
+dw_port *dw_port_of_io(dw_io *io);
+dw_port *dw_port_of_node(struct dw_list_node *node);
+void dw_port_shutdown(dw_port *port);
+void dw_port_discard(dw_port *port);
+const char *dw_port_factory_name(const dw_io *io);
 
 /* ---- Delayed calls ---- */
 
 /* Runs those due at `now` that were armed before this was called, and the aborted connections that
  * stand among them. */
-void timers_run(dw_reactor *reactor, dw_time now);
-dw_time timers_next_due(const dw_reactor *reactor);
-size_t timers_count(const dw_reactor *reactor);
-void timers_fini(dw_reactor *reactor);
+void dw_timers_run(dw_reactor *reactor, dw_time now);
+dw_time dw_timers_next_due(const dw_reactor *reactor);
+size_t dw_timers_count(const dw_reactor *reactor);
+void dw_timers_fini(dw_reactor *reactor);
 
 /* ---- Reactor ---- */
 
@@ -180,8 +180,8 @@ static inline void reactor_wake(dw_reactor *reactor, dw_time due) {
     }
 }
 
-void reactor_flush(dw_reactor *reactor);
-void triggers_fire(dw_reactor *reactor, dw_phase phase);
-void triggers_drop(dw_reactor *reactor);
+void dw_reactor_flush(dw_reactor *reactor);
+void dw_triggers_fire(dw_reactor *reactor, dw_phase phase);
+void dw_triggers_drop(dw_reactor *reactor);
 
 #endif

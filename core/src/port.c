@@ -23,15 +23,15 @@ struct dw_port {
     bool stopping;
 };
 
-dw_port *port_of_io(dw_io *io) {
+dw_port *dw_port_of_io(dw_io *io) {
     return DW_CONTAINER_OF(io, dw_port, io);
 }
 
-dw_port *port_of_node(struct dw_list_node *node) {
+dw_port *dw_port_of_node(struct dw_list_node *node) {
     return DW_CONTAINER_OF(node, dw_port, node);
 }
 
-const char *port_factory_name(const dw_io *io) {
+const char *dw_port_factory_name(const dw_io *io) {
     return DW_CONTAINER_OF(io, const dw_port, io)->factory->cls->name;
 }
 
@@ -44,7 +44,7 @@ static void watch(dw_port *port, bool on) {
 
 static void serve(dw_port *port, dw_io *accepted, const dw_address *peer) {
     dw_reactor *reactor = port->reactor;
-    dw_transport *t = stream_new(reactor);
+    dw_transport *t = dw_stream_new(reactor);
     if (t == NULL) {
         reactor->wire->close(reactor, accepted, true);
         return;
@@ -59,11 +59,11 @@ static void serve(dw_port *port, dw_io *accepted, const dw_address *peer) {
             dw_reactor_log(reactor, "%s: no protocol for a connection", factory->cls->name);
         }
         reactor->wire->close(reactor, &t->io, false);
-        stream_discard(t);
+        dw_stream_discard(t);
         return;
     }
     protocol->factory = factory;
-    stream_establish(t, protocol);
+    dw_stream_establish(t, protocol);
 }
 
 static void rest_over(void *user) {
@@ -92,7 +92,7 @@ static bool accept_failed(dw_port *port, int error) {
     }
 }
 
-void port_ready(dw_port *port) {
+void dw_port_ready(dw_port *port) {
     dw_reactor *reactor = port->reactor;
     for (unsigned i = 0; i < ACCEPTS_PER_TURN && !port->stopping; i++) {
         dw_io accepted = {.socket = DW_SOCKET_NONE};
@@ -100,7 +100,7 @@ void port_ready(dw_port *port) {
         int error = reactor->wire->accept(reactor, &port->io, &accepted, &peer);
         if (error == 0) {
             serve(port, &accepted, &peer);
-            reactor_flush(reactor);
+            dw_reactor_flush(reactor);
         } else if (!accept_failed(port, -error)) {
             return;
         }
@@ -206,12 +206,12 @@ dw_address dw_port_host(const dw_port *port) {
     return port->address;
 }
 
-void port_shutdown(dw_port *port) {
+void dw_port_shutdown(dw_port *port) {
     port->stopping = true;
     close_port(port);
 }
 
-void port_discard(dw_port *port) {
+void dw_port_discard(dw_port *port) {
     dw_delayed_call_cancel(&port->later);
     port->io.want = 0;
     port->reactor->wire->watch(port->reactor, &port->io);

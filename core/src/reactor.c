@@ -46,19 +46,19 @@ static void drop_lists(dw_reactor *reactor) {
 void dw_reactor_fini(dw_reactor *reactor) {
     drop_lists(reactor);
     while (!list_empty(&reactor->connectors)) {
-        connector_discard(connector_of_node(reactor->connectors.next));
+        dw_connector_discard(dw_connector_of_node(reactor->connectors.next));
     }
     while (!list_empty(&reactor->transports)) {
         dw_transport *t = DW_CONTAINER_OF(reactor->transports.next, dw_transport, node);
         t->connector = NULL;
-        stream_discard(t);
+        dw_stream_discard(t);
     }
     while (!list_empty(&reactor->ports)) {
-        port_discard(port_of_node(reactor->ports.next));
+        dw_port_discard(dw_port_of_node(reactor->ports.next));
     }
-    triggers_drop(reactor);
-    timers_fini(reactor);
-    buffer_pool_clear(reactor);
+    dw_triggers_drop(reactor);
+    dw_timers_fini(reactor);
+    dw_buffer_pool_clear(reactor);
 }
 
 void dw_reactor_free(dw_reactor *reactor) {
@@ -73,7 +73,7 @@ void dw_reactor_free(dw_reactor *reactor) {
 
 /* ---- Turns ---- */
 
-void reactor_flush(dw_reactor *reactor) {
+void dw_reactor_flush(dw_reactor *reactor) {
     while (reactor->dirty_head != NULL) {
         dw_transport *t = reactor->dirty_head;
         reactor->dirty_head = t->next_dirty;
@@ -82,9 +82,9 @@ void reactor_flush(dw_reactor *reactor) {
         }
         t->flags = (uint16_t)(t->flags & ~T_DIRTY);
         if ((t->flags & T_LOST) != 0) {
-            stream_free_if_done(t);
+            dw_stream_free_if_done(t);
         } else {
-            stream_flush(t);
+            dw_stream_flush(t);
         }
     }
     reactor->received = NULL;
@@ -95,36 +95,36 @@ void dw_io_ready(dw_reactor *reactor, dw_io *io, unsigned ready) {
     reactor->depth++;
     switch ((dw_io_kind)io->kind) {
     case DW_IO_STREAM:
-        stream_ready(DW_CONTAINER_OF(io, dw_transport, io), ready);
+        dw_stream_ready(DW_CONTAINER_OF(io, dw_transport, io), ready);
         break;
     case DW_IO_CONNECTING:
-        connector_ready(DW_CONTAINER_OF(io, dw_transport, io));
+        dw_connector_ready(DW_CONTAINER_OF(io, dw_transport, io));
         break;
     case DW_IO_PORT:
-        port_ready(port_of_io(io));
+        dw_port_ready(dw_port_of_io(io));
         break;
     }
     reactor->depth--;
-    reactor_flush(reactor);
+    dw_reactor_flush(reactor);
 }
 
 void dw_reactor_turn_calls(dw_reactor *reactor) {
     reactor->depth++;
-    reactor_flush(reactor);
-    timers_run(reactor, reactor_now(reactor));
+    dw_reactor_flush(reactor);
+    dw_timers_run(reactor, reactor_now(reactor));
     reactor->depth--;
 }
 
 static void attend(dw_reactor *reactor, dw_transport *t) {
     t->flags = (uint16_t)(t->flags & ~T_READY);
     if ((t->flags & T_LOST) != 0) {
-        stream_free_if_done(t);
+        dw_stream_free_if_done(t);
     } else if ((t->flags & T_ABORTED) != 0) {
-        stream_list_aborted(t);
+        dw_stream_list_aborted(t);
     } else {
-        stream_attend(t);
+        dw_stream_attend(t);
     }
-    reactor_flush(reactor);
+    dw_reactor_flush(reactor);
 }
 
 /* Those that were there when it began; what they bring about waits for the next turn. */
@@ -152,7 +152,7 @@ dw_time dw_reactor_next_due(const dw_reactor *reactor) {
     if (reactor->ready_head != NULL || reactor->dirty_head != NULL) {
         return 0;
     }
-    return timers_next_due(reactor);
+    return dw_timers_next_due(reactor);
 }
 
 /* ---- The loop ---- */
@@ -246,12 +246,12 @@ bool dw_reactor_running(const dw_reactor *reactor) {
 void dw_reactor_startup(dw_reactor *reactor) {
     reactor->depth++;
     reactor->stop_asked = false;
-    triggers_fire(reactor, DW_BEFORE_STARTUP);
+    dw_triggers_fire(reactor, DW_BEFORE_STARTUP);
     reactor->state = R_RUNNING;
-    triggers_fire(reactor, DW_DURING_STARTUP);
-    triggers_fire(reactor, DW_AFTER_STARTUP);
+    dw_triggers_fire(reactor, DW_DURING_STARTUP);
+    dw_triggers_fire(reactor, DW_AFTER_STARTUP);
     reactor->depth--;
-    reactor_flush(reactor);
+    dw_reactor_flush(reactor);
 }
 
 /* Ports, connections and attempts that are there now; one that a callback opens anew is left for
@@ -260,7 +260,7 @@ static void disconnect_all(dw_reactor *reactor) {
     struct dw_list_node old;
     list_move(&old, &reactor->ports);
     while (!list_empty(&old)) {
-        port_shutdown(port_of_node(old.next));
+        dw_port_shutdown(dw_port_of_node(old.next));
     }
     list_move(&old, &reactor->transports);
     while (!list_empty(&old)) {
@@ -268,7 +268,7 @@ static void disconnect_all(dw_reactor *reactor) {
         list_remove(&t->node);
         list_add(&reactor->transports, &t->node);
         if ((t->flags & T_CONNECTED) != 0) {
-            stream_lost(t, DW_CONNECTION_LOST, 0, "the reactor stopped");
+            dw_stream_lost(t, DW_CONNECTION_LOST, 0, "the reactor stopped");
         }
     }
     list_move(&old, &reactor->connectors);
@@ -276,7 +276,7 @@ static void disconnect_all(dw_reactor *reactor) {
         struct dw_list_node *node = old.next;
         list_remove(node);
         list_add(&reactor->connectors, node);
-        connector_shutdown(connector_of_node(node));
+        dw_connector_shutdown(dw_connector_of_node(node));
     }
 }
 
@@ -286,15 +286,15 @@ void dw_reactor_shutdown(dw_reactor *reactor) {
     }
     reactor->depth++;
     reactor->stop_asked = true;
-    triggers_fire(reactor, DW_BEFORE_SHUTDOWN);
+    dw_triggers_fire(reactor, DW_BEFORE_SHUTDOWN);
     reactor->state = R_SHUTTING_DOWN;
     disconnect_all(reactor);
-    triggers_fire(reactor, DW_DURING_SHUTDOWN);
-    triggers_fire(reactor, DW_AFTER_SHUTDOWN);
+    dw_triggers_fire(reactor, DW_DURING_SHUTDOWN);
+    dw_triggers_fire(reactor, DW_AFTER_SHUTDOWN);
     reactor->state = R_STOPPED;
     reactor->stop_asked = false;
     reactor->depth--;
-    reactor_flush(reactor);
+    dw_reactor_flush(reactor);
 }
 
 /* ---- Small things ---- */
@@ -328,13 +328,13 @@ dw_reactor_counts dw_reactor_count(const dw_reactor *reactor) {
         .connections = reactor->connection_count,
         .connecting = reactor->connecting_count,
         .ports = reactor->port_count,
-        .delayed_calls = timers_count(reactor),
+        .delayed_calls = dw_timers_count(reactor),
     };
 }
 
 const char *dw_io_name(const dw_io *io) {
     if (io->kind == DW_IO_PORT) {
-        return port_factory_name(io);
+        return dw_port_factory_name(io);
     }
     const dw_transport *t = DW_CONTAINER_OF(io, const dw_transport, io);
     return t->protocol != NULL ? t->protocol->cls->name : "";

@@ -3,14 +3,14 @@
  * The one state machine of a stream connection, used by every wire. It decides which callback comes
  * next; the wire below only moves bytes, the verbs in transport.c only leave marks.
  *
- * Invariant: connection_lost runs exactly once per connection that was made, from stream_lost;
+ * Invariant: connection_lost runs exactly once per connection that was made, from dw_stream_lost;
  * memory goes when no list and no callback on the stack refers to the transport any more.
  */
 #include "internal.h"
 
 const char dw_where_transport[] = "a transport";
 
-dw_transport *stream_new(dw_reactor *reactor) {
+dw_transport *dw_stream_new(dw_reactor *reactor) {
     dw_transport *t = dw_alloc_zeroed_at(reactor, sizeof(*t), dw_where_transport);
     if (t == NULL) {
         return NULL;
@@ -21,7 +21,7 @@ dw_transport *stream_new(dw_reactor *reactor) {
     return t;
 }
 
-void stream_free_if_done(dw_transport *t) {
+void dw_stream_free_if_done(dw_transport *t) {
     if (t->busy > 0 || (t->flags & (T_DIRTY | T_READY | T_LISTED)) != 0) {
         return;
     }
@@ -36,7 +36,7 @@ void stream_free_if_done(dw_transport *t) {
     }
 }
 
-void stream_watch(dw_transport *t) {
+void dw_stream_watch(dw_transport *t) {
     unsigned stop = T_PAUSED | T_READ_CLOSED | T_DISCONNECTING | T_ABORTED | T_BROKEN | T_FAILED;
     unsigned want = (t->flags & stop) == 0 ? DW_READABLE : 0;
     if ((t->flags & T_BLOCKED) != 0 && (t->flags & T_ABORTED) == 0) {
@@ -48,7 +48,7 @@ void stream_watch(dw_transport *t) {
     }
 }
 
-void stream_mark_dirty(dw_transport *t) {
+void dw_stream_mark_dirty(dw_transport *t) {
     dw_reactor *reactor = t->reactor;
     if ((t->flags & T_DIRTY) != 0) {
         return;
@@ -66,7 +66,7 @@ void stream_mark_dirty(dw_transport *t) {
     reactor->dirty_tail = t;
 }
 
-void stream_mark_ready(dw_transport *t) {
+void dw_stream_mark_ready(dw_transport *t) {
     dw_reactor *reactor = t->reactor;
     if ((t->flags & (T_READY | T_LISTED)) != 0) {
         return;
@@ -91,7 +91,7 @@ static void drop_output(dw_transport *t) {
     if (borrows(t)) {
         t->reactor->borrower = NULL;
     }
-    buffer_release(t->reactor, t->out);
+    dw_buffer_release(t->reactor, t->out);
     t->out = NULL;
 }
 
@@ -122,7 +122,7 @@ static void tell_protocol(dw_transport *t, const dw_reason *reason) {
 
 /* The socket is closed after connection_lost, so that addresses can be asked for in it, and before
  * the connector hears of it, so that a new attempt finds the descriptor free. */
-void stream_lost(dw_transport *t, dw_error kind, int sys_errno, const char *text) {
+void dw_stream_lost(dw_transport *t, dw_error kind, int sys_errno, const char *text) {
     dw_reactor *reactor = t->reactor;
     dw_reason reason = {kind, sys_errno, text};
     if ((t->flags & T_LOST) != 0) {
@@ -141,13 +141,13 @@ void stream_lost(dw_transport *t, dw_error kind, int sys_errno, const char *text
     if (t->connector != NULL) {
         dw_connector *connector = t->connector;
         t->connector = NULL;
-        connector_lost(connector, &reason);
+        dw_connector_lost(connector, &reason);
     }
     t->busy--;
-    stream_free_if_done(t);
+    dw_stream_free_if_done(t);
 }
 
-void stream_discard(dw_transport *t) {
+void dw_stream_discard(dw_transport *t) {
     dw_reactor *reactor = t->reactor;
     drop_output(t);
     if (t->io.socket != DW_SOCKET_NONE) {
@@ -161,7 +161,7 @@ void stream_discard(dw_transport *t) {
     }
     t->flags = T_LOST;
     t->busy = 0;
-    stream_free_if_done(t);
+    dw_stream_free_if_done(t);
 }
 
 /* ---- Callbacks ---- */
@@ -171,11 +171,11 @@ void stream_discard(dw_transport *t) {
 static bool leave(dw_transport *t) {
     t->busy--;
     if ((t->flags & T_LOST) != 0) {
-        stream_free_if_done(t);
+        dw_stream_free_if_done(t);
         return false;
     }
     if ((t->flags & T_FAILED) != 0 && t->busy == 0) {
-        stream_lost(t, (dw_error)t->reason_kind, t->reason_errno, t->reason_text);
+        dw_stream_lost(t, (dw_error)t->reason_kind, t->reason_errno, t->reason_text);
         return false;
     }
     return true;
@@ -191,26 +191,26 @@ static void forgive_server(dw_transport *t) {
                    dw_reason_format(&reason, text, sizeof(text)));
 }
 
-void stream_establish(dw_transport *t, dw_protocol *protocol) {
+void dw_stream_establish(dw_transport *t, dw_protocol *protocol) {
     t->reactor->connection_count++;
     t->io.kind = DW_IO_STREAM;
     t->flags |= T_CONNECTED;
     t->protocol = protocol;
     if (protocol == NULL) {
         t->flags |= T_DISCONNECTING;
-        stream_watch(t);
-        stream_mark_ready(t);
+        dw_stream_watch(t);
+        dw_stream_mark_ready(t);
         return;
     }
     t->busy++;
-    stream_watch(t);
+    dw_stream_watch(t);
     stream_see(t, DW_SEEN_MADE, 0, NULL, 0);
     t->flags |= t->connector == NULL ? T_MAKING_SERVER : 0;
     dw_protocol_make_connection(protocol, t);
     t->flags = (uint16_t)(t->flags & ~T_MAKING_SERVER);
     if (t->connector == NULL && (t->flags & (T_FAILED | T_LOST)) == T_FAILED) {
         forgive_server(t);
-        stream_watch(t);
+        dw_stream_watch(t);
     }
     leave(t);
 }
@@ -222,11 +222,11 @@ static bool half_close_aware(const dw_protocol *protocol) {
 
 static bool stream_ended(dw_transport *t) {
     if (!half_close_aware(t->protocol)) {
-        stream_lost(t, DW_CONNECTION_DONE, 0, NULL);
+        dw_stream_lost(t, DW_CONNECTION_DONE, 0, NULL);
         return false;
     }
     t->flags |= T_READ_CLOSED;
-    stream_watch(t);
+    dw_stream_watch(t);
     t->busy++;
     stream_see(t, DW_SEEN_READ_LOST, 0, NULL, 0);
     if (t->protocol->cls->read_connection_lost != NULL) {
@@ -258,7 +258,7 @@ static bool stream_readable(dw_transport *t) {
         return stream_ended(t);
     }
     if (n != -EAGAIN && n != -EWOULDBLOCK && n != -EINTR) {
-        stream_lost(t, DW_CONNECTION_LOST, (int)-n, NULL);
+        dw_stream_lost(t, DW_CONNECTION_LOST, (int)-n, NULL);
         return false;
     }
     return true;
@@ -270,8 +270,8 @@ static bool stream_readable(dw_transport *t) {
 static bool keep_rest(dw_transport *t, const uint8_t *rest, size_t len) {
     dw_reactor *reactor = t->reactor;
     reactor->borrower = NULL;
-    if (len > 0 && !buffer_append(reactor, &t->out, rest, len)) {
-        stream_abort_later(t, DW_NO_MEMORY);
+    if (len > 0 && !dw_buffer_append(reactor, &t->out, rest, len)) {
+        dw_stream_abort_later(t, DW_NO_MEMORY);
         return false;
     }
     return true;
@@ -284,7 +284,7 @@ static void advance_output(dw_transport *t, size_t sent) {
     }
     t->out->head += sent;
     if (t->out->head == t->out->tail) {
-        buffer_release(t->reactor, t->out);
+        dw_buffer_release(t->reactor, t->out);
         t->out = NULL;
     }
 }
@@ -326,16 +326,16 @@ static bool drained(const dw_transport *t) {
     return dw_transport_buffered(t) <= low;
 }
 
-void stream_flush(dw_transport *t) {
+void dw_stream_flush(dw_transport *t) {
     if ((t->flags & (T_LOST | T_ABORTED | T_FAILED)) != 0) {
         return;
     }
     if (dw_transport_buffered(t) > 0 && (t->flags & (T_BROKEN | T_BLOCKED)) == 0) {
         push(t);
     }
-    stream_watch(t);
+    dw_stream_watch(t);
     if (drained(t) && attention_due(t)) {
-        stream_mark_ready(t);
+        dw_stream_mark_ready(t);
     }
 }
 
@@ -359,7 +359,7 @@ static void close_write(dw_transport *t) {
         (t->flags & T_WRITE_CLOSED) != 0 ? -EPIPE : reactor->wire->shutdown(reactor, &t->io);
     if (error < 0) {
         /* A second half close breaks the connection (vectors/README.md, "Half close"). */
-        stream_lost(t, DW_CONNECTION_LOST, -error, NULL);
+        dw_stream_lost(t, DW_CONNECTION_LOST, -error, NULL);
         return;
     }
     t->flags |= T_WRITE_CLOSED;
@@ -372,20 +372,20 @@ static void close_write(dw_transport *t) {
     leave(t);
 }
 
-void stream_attend(dw_transport *t) {
+void dw_stream_attend(dw_transport *t) {
     if ((t->flags & (T_LOST | T_ABORTED)) != 0) {
         return;
     }
     if ((t->flags & T_FAILED) != 0) {
-        stream_lost(t, (dw_error)t->reason_kind, t->reason_errno, t->reason_text);
+        dw_stream_lost(t, (dw_error)t->reason_kind, t->reason_errno, t->reason_text);
     } else if ((t->flags & T_BROKEN) != 0) {
-        stream_lost(t, DW_CONNECTION_LOST, t->reason_errno, NULL);
+        dw_stream_lost(t, DW_CONNECTION_LOST, t->reason_errno, NULL);
     } else if (!drained(t) || resume_producer(t)) {
         return;
     } else if (dw_transport_buffered(t) > 0) {
         return;
     } else if ((t->flags & T_DISCONNECTING) != 0) {
-        stream_lost(t, DW_CONNECTION_DONE, 0, NULL);
+        dw_stream_lost(t, DW_CONNECTION_DONE, 0, NULL);
     } else if ((t->flags & T_LOSE_WRITE) != 0) {
         close_write(t);
     }
@@ -399,12 +399,12 @@ static void stream_writable(dw_transport *t) {
     if ((t->flags & T_ABORTED) != 0) {
         return;
     }
-    stream_watch(t);
-    stream_attend(t);
+    dw_stream_watch(t);
+    dw_stream_attend(t);
 }
 
 /* Twisted looks at reading first; one that ends the connection makes the other moot. */
-void stream_ready(dw_transport *t, unsigned ready) {
+void dw_stream_ready(dw_transport *t, unsigned ready) {
     if ((ready & t->io.want & DW_READABLE) != 0 && !stream_readable(t)) {
         return;
     }
@@ -415,7 +415,7 @@ void stream_ready(dw_transport *t, unsigned ready) {
 
 /* ---- Aborting ---- */
 
-void stream_abort_later(dw_transport *t, dw_error kind) {
+void dw_stream_abort_later(dw_transport *t, dw_error kind) {
     dw_reactor *reactor = t->reactor;
     if ((t->flags & (T_LOST | T_ABORTED)) != 0) {
         return;
@@ -425,13 +425,13 @@ void stream_abort_later(dw_transport *t, dw_error kind) {
     t->reason_kind = (int16_t)kind;
     t->aborted_at = reactor_now(reactor);
     t->aborted_sequence = ++reactor->timers.sequence;
-    stream_watch(t);
+    dw_stream_watch(t);
     if ((t->flags & T_READY) == 0) {
-        stream_list_aborted(t); /* else reactor.c does when it comes to it in that list */
+        dw_stream_list_aborted(t); /* else reactor.c does when it comes to it in that list */
     }
 }
 
-void stream_list_aborted(dw_transport *t) {
+void dw_stream_list_aborted(dw_transport *t) {
     dw_reactor *reactor = t->reactor;
     t->flags |= T_LISTED;
     t->next_ready = NULL;
@@ -444,7 +444,7 @@ void stream_list_aborted(dw_transport *t) {
     reactor_wake(reactor, t->aborted_at);
 }
 
-void stream_abort_now(dw_transport *t) {
+void dw_stream_abort_now(dw_transport *t) {
     dw_reactor *reactor = t->reactor;
     reactor->aborted_head = t->next_ready;
     if (reactor->aborted_head == NULL) {
@@ -452,8 +452,8 @@ void stream_abort_now(dw_transport *t) {
     }
     t->flags = (uint16_t)(t->flags & ~T_LISTED);
     if ((t->flags & T_LOST) != 0) {
-        stream_free_if_done(t);
+        dw_stream_free_if_done(t);
     } else {
-        stream_lost(t, (dw_error)t->reason_kind, 0, NULL);
+        dw_stream_lost(t, (dw_error)t->reason_kind, 0, NULL);
     }
 }

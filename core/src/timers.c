@@ -262,10 +262,10 @@ static void run_call(dw_reactor *reactor, dw_delayed_call *call) {
         reactor->observe(reactor, DW_SEEN_CALL, NULL, 0, call->where_, strlen(call->where_));
     }
     call->fn_(call->user_);
-    reactor_flush(reactor);
+    dw_reactor_flush(reactor);
 }
 
-void timers_run(dw_reactor *reactor, dw_time now) {
+void dw_timers_run(dw_reactor *reactor, dw_time now) {
     uint64_t limit = reactor->timers.sequence;
     for (;;) {
         dw_delayed_call *call = next_call(&reactor->timers, limit);
@@ -276,8 +276,8 @@ void timers_run(dw_reactor *reactor, dw_time now) {
         if (aborted != NULL && aborted->aborted_sequence <= limit &&
             (call == NULL ||
              before(aborted->aborted_at, aborted->aborted_sequence, call->due_, call->sequence_))) {
-            stream_abort_now(aborted);
-            reactor_flush(reactor);
+            dw_stream_abort_now(aborted);
+            dw_reactor_flush(reactor);
         } else if (call != NULL) {
             run_call(reactor, call);
         } else {
@@ -286,7 +286,7 @@ void timers_run(dw_reactor *reactor, dw_time now) {
     }
 }
 
-dw_time timers_next_due(const dw_reactor *reactor) {
+dw_time dw_timers_next_due(const dw_reactor *reactor) {
     dw_delayed_call *call = next_call(&reactor->timers, UINT64_MAX);
     dw_time due = call != NULL ? call->due_ : DW_TIME_MAX;
     dw_transport *aborted = reactor->aborted_head;
@@ -298,12 +298,12 @@ const char *dw_reactor_pending_call(const dw_reactor *reactor) {
     return call != NULL ? call->where_ : NULL;
 }
 
-size_t timers_count(const dw_reactor *reactor) {
+size_t dw_timers_count(const dw_reactor *reactor) {
     const struct dw_timers *timers = &reactor->timers;
     return timers->count + timers->soon_count + timers->spare_count;
 }
 
-void timers_fini(dw_reactor *reactor) {
+void dw_timers_fini(dw_reactor *reactor) {
     struct dw_timers *timers = &reactor->timers;
     while (timers->soon_head != NULL) {
         dw_delayed_call_cancel(timers->soon_head);

@@ -6,7 +6,8 @@
  */
 #include "internal.h"
 
-/* A transport that verbs may act on. One that was given back is noticed where its memory is kept. */
+/* A transport that verbs may act on. One that was given back is noticed where its memory is kept.
+ */
 static bool usable(const dw_transport *t) {
     if (t == NULL || (t->flags & T_CONNECTED) != 0) {
         return t != NULL;
@@ -43,17 +44,17 @@ static bool settle_borrow(dw_transport *t) {
         return true;
     }
     reactor->borrower = NULL;
-    return buffer_append(reactor, &t->out, reactor->borrowed, reactor->borrowed_len);
+    return dw_buffer_append(reactor, &t->out, reactor->borrowed, reactor->borrowed_len);
 }
 
 static bool append(dw_transport *t, const void *data, size_t len) {
     if (try_borrow(t, data, len)) {
         return true;
     }
-    if (settle_borrow(t) && buffer_append(t->reactor, &t->out, data, len)) {
+    if (settle_borrow(t) && dw_buffer_append(t->reactor, &t->out, data, len)) {
         return true;
     }
-    stream_abort_later(t, DW_NO_MEMORY);
+    dw_stream_abort_later(t, DW_NO_MEMORY);
     return false;
 }
 
@@ -75,7 +76,7 @@ void dw_transport_write(dw_transport *t, const void *data, size_t len) {
     }
     stream_see(t, DW_SEEN_WRITE, 0, data, len);
     if (append(t, data, len)) {
-        stream_mark_dirty(t);
+        dw_stream_mark_dirty(t);
         pause_producer(t);
     }
 }
@@ -97,7 +98,7 @@ void dw_transport_writev(dw_transport *t, const struct iovec *pieces, size_t cou
             return;
         }
     }
-    stream_mark_dirty(t);
+    dw_stream_mark_dirty(t);
     pause_producer(t);
 }
 
@@ -116,12 +117,12 @@ void dw_transport_lose_connection(dw_transport *t) {
     }
     stream_see(t, DW_SEEN_LOSE, 0, NULL, 0);
     t->flags |= T_DISCONNECTING;
-    stream_watch(t);
+    dw_stream_watch(t);
     if ((t->flags & T_WRITE_CLOSED) != 0) {
         /* Nothing is left to flush, so this is the end (vectors/README.md, section 4: 3). */
-        stream_lost(t, DW_CONNECTION_DONE, 0, NULL);
+        dw_stream_lost(t, DW_CONNECTION_DONE, 0, NULL);
     } else {
-        stream_mark_dirty(t);
+        dw_stream_mark_dirty(t);
     }
 }
 
@@ -130,7 +131,7 @@ void dw_transport_abort_connection(dw_transport *t) {
         return;
     }
     stream_see(t, DW_SEEN_ABORT, 0, NULL, 0);
-    stream_abort_later(t, DW_CONNECTION_ABORTED);
+    dw_stream_abort_later(t, DW_CONNECTION_ABORTED);
 }
 
 void dw_transport_lose_write_connection(dw_transport *t) {
@@ -139,7 +140,7 @@ void dw_transport_lose_write_connection(dw_transport *t) {
     }
     stream_see(t, DW_SEEN_LOSE_WRITE, 0, NULL, 0);
     t->flags |= T_LOSE_WRITE;
-    stream_mark_dirty(t);
+    dw_stream_mark_dirty(t);
 }
 
 void dw_transport_fail(dw_transport *t, const dw_reason *reason) {
@@ -157,11 +158,11 @@ void dw_transport_fail(dw_transport *t, const dw_reason *reason) {
     if (t->reactor->borrower == t) {
         t->reactor->borrower = NULL;
     }
-    buffer_release(t->reactor, t->out);
+    dw_buffer_release(t->reactor, t->out);
     t->out = NULL;
-    stream_watch(t);
+    dw_stream_watch(t);
     if (t->busy == 0) {
-        stream_mark_ready(t);
+        dw_stream_mark_ready(t);
     }
 }
 
@@ -173,7 +174,7 @@ void dw_transport_pause_producing(dw_transport *t) {
     }
     stream_see(t, DW_SEEN_PAUSE, 0, NULL, 0);
     t->flags |= T_PAUSED;
-    stream_watch(t);
+    dw_stream_watch(t);
 }
 
 void dw_transport_resume_producing(dw_transport *t) {
@@ -182,7 +183,7 @@ void dw_transport_resume_producing(dw_transport *t) {
     }
     stream_see(t, DW_SEEN_RESUME, 0, NULL, 0);
     t->flags = (uint16_t)(t->flags & ~T_PAUSED);
-    stream_watch(t);
+    dw_stream_watch(t);
 }
 
 void dw_transport_stop_producing(dw_transport *t) {
@@ -218,7 +219,7 @@ int dw_transport_register_producer(dw_transport *t, dw_producer *producer, bool 
     }
     struct dw_extra *extra = extra_of(t);
     if (extra == NULL) {
-        stream_abort_later(t, DW_NO_MEMORY);
+        dw_stream_abort_later(t, DW_NO_MEMORY);
         refuse_producer(producer);
         return 0;
     }
@@ -237,7 +238,7 @@ void dw_transport_unregister_producer(dw_transport *t) {
     }
     t->extra->producer = NULL;
     if ((t->flags & (T_DISCONNECTING | T_LOSE_WRITE)) != 0) {
-        stream_mark_dirty(t);
+        dw_stream_mark_dirty(t);
     }
 }
 

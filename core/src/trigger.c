@@ -37,7 +37,7 @@ void dw_reactor_call_when_running(dw_reactor *reactor, dw_trigger *trigger, void
     }
 }
 
-void triggers_drop(dw_reactor *reactor) {
+void dw_triggers_drop(dw_reactor *reactor) {
     for (size_t i = 0; i < sizeof(reactor->triggers) / sizeof(reactor->triggers[0]); i++) {
         while (!list_empty(&reactor->triggers[i])) {
             dw_trigger_remove(trigger_of(reactor->triggers[i].next));
@@ -45,7 +45,7 @@ void triggers_drop(dw_reactor *reactor) {
     }
 }
 
-void triggers_fire(dw_reactor *reactor, dw_phase phase) {
+void dw_triggers_fire(dw_reactor *reactor, dw_phase phase) {
     struct dw_list_node *list = &reactor->triggers[phase];
     while (!list_empty(list)) {
         dw_trigger *trigger = trigger_of(list->next);
@@ -53,6 +53,6 @@ void triggers_fire(dw_reactor *reactor, dw_phase phase) {
         void *user = trigger->user_;
         dw_trigger_remove(trigger);
         fn(user);
-        reactor_flush(reactor);
+        dw_reactor_flush(reactor);
     }
 }

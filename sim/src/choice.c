@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Choices: every answer that the real world would leave open, drawn by (who, what, nth). From a seed
- * the answer is a hash of that key; from a list it is looked up by it; so one deviation more or less
- * leaves all the others meaning what they meant. Only kinds that are active in a run are drawn at all.
+ * Choices: every answer that the real world would leave open, drawn by (who, what, nth). From a
+ * seed the answer is a hash of that key; from a list it is looked up by it; so one deviation more
+ * or less leaves all the others meaning what they meant. Only kinds that are active in a run are
+ * drawn at all.
  */
 #include "internal.h"
 
@@ -12,17 +13,17 @@
 /* Kinds that a calm or list run does not use cost one test of a bit each. */
 #define ALL_KINDS ((1u << SIM_KIND_COUNT) - 1)
 
-uint64_t hash_text(uint64_t hash, const char *text) {
+uint64_t sim_hash_text(uint64_t hash, const char *text) {
     for (; *text != '\0'; text++) {
         hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
     }
     return hash;
 }
 
-uint64_t hash_number(uint64_t hash, uint64_t number) {
+uint64_t sim_hash_number(uint64_t hash, uint64_t number) {
     char text[24];
     snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
-    return hash_text(hash, text);
+    return sim_hash_text(hash, text);
 }
 
 static uint64_t key_of(uint64_t who, uint64_t what, uint64_t nth) {
@@ -68,7 +69,7 @@ static void begin_list(sim_choices *choices, const sim_list *list) {
     memset(choices->table, 0, choices->table_room * 2 * sizeof(uint64_t));
     for (size_t i = 0; i < list->count; i++) {
         const sim_deviation *d = &list->items[i];
-        uint64_t who = hash_text(HASH_START, d->who), what = hash_text(HASH_START, d->what);
+        uint64_t who = sim_hash_text(HASH_START, d->who), what = sim_hash_text(HASH_START, d->what);
         table_put(choices, key_of(who, what, d->nth), d->value);
         choices->active |= 1u << sim_kind_of(d->what);
     }
@@ -77,7 +78,8 @@ static void begin_list(sim_choices *choices, const sim_list *list) {
 /* ---- The seed ---- */
 
 /* Swarm testing: which kinds are on, and how often they strike, differs from seed to seed: half of
- * them are off, the others strike once in 4 to 512 draws. Allocations are many, so they fail less. */
+ * them are off, the others strike once in 4 to 512 draws. Allocations are many, so they fail less.
+ */
 static void begin_seed(sim_choices *choices, uint64_t seed, uint32_t kinds) {
     for (int kind = 0; kind < SIM_KIND_COUNT; kind++) {
         uint64_t r = mix64(mix64(seed) + UINT64_C(0x5eed) * (uint64_t)(kind + 1));
@@ -120,10 +122,10 @@ static void link_format(char *out, size_t size, const sim_link *link) {
     snprintf(out, size, "link %s>%s", link->from->name, link->to->name);
 }
 
-void who_format(char *out, size_t size, sim_who who) {
+void sim_who_format(char *out, size_t size, sim_who who) {
     switch (who.kind) {
     case WHO_FLOW:
-        stream_format(out, size, who.object);
+        sim_stream_format(out, size, who.object);
         break;
     case WHO_LINK:
         link_format(out, size, who.object);
@@ -144,16 +146,17 @@ static uint64_t who_hash(sim_who who) {
     const sim_link *link = who.object;
     switch (who.kind) {
     case WHO_FLOW:
-        return stream_hash((sim_end *)(uintptr_t)who.object);
+        return sim_stream_hash((sim_end *)(uintptr_t)who.object);
     case WHO_LINK:
-        return hash_text(hash_text(hash_text(hash_text(HASH_START, "link "), link->from->name), ">"),
-                         link->to->name);
+        return sim_hash_text(
+            sim_hash_text(sim_hash_text(sim_hash_text(HASH_START, "link "), link->from->name), ">"),
+            link->to->name);
     case WHO_HOST:
         return ((const dw_host *)who.object)->name_hash;
     case WHO_WORLD:
-        return hash_text(HASH_START, "world");
+        return sim_hash_text(HASH_START, "world");
     default:
-        return hash_text(HASH_START, "scenario");
+        return sim_hash_text(HASH_START, "scenario");
     }
 }
 
@@ -172,7 +175,7 @@ static void offer(dw_world *world, sim_who who, const char *what, uint64_t nth, 
     }
     sim_offer *o = &offers->items[offers->count++];
     memset(o, 0, sizeof(*o));
-    who_format(o->at.who, sizeof(o->at.who), who);
+    sim_who_format(o->at.who, sizeof(o->at.who), who);
     snprintf(o->at.what, sizeof(o->at.what), "%s", what);
     o->at.nth = nth;
     o->options = options;
@@ -183,7 +186,7 @@ static void take(dw_world *world, sim_kind kind, sim_who who, const char *what, 
     sim_choices *choices = &world->choices;
     const sim_run_options *options = choices->options;
     sim_deviation d = {.nth = nth, .value = value};
-    who_format(d.who, sizeof(d.who), who);
+    sim_who_format(d.who, sizeof(d.who), who);
     snprintf(d.what, sizeof(d.what), "%s", what);
     if (options->on_deviation != NULL) {
         options->on_deviation(options->on_deviation_user, &d);
@@ -195,14 +198,14 @@ static void take(dw_world *world, sim_kind kind, sim_who who, const char *what, 
     world->outcome->deviations++;
     world_mark(world, key ^ mix64(value));
     if (world->trace != NULL) {
-        trace_line(world, '!', d.who, "%s %llu = %llu%s", d.what, (unsigned long long)nth,
-                   (unsigned long long)(sim_kind_is_time(kind) ? value / 1000 : value),
-                   sim_kind_is_time(kind) ? "us" : "");
+        sim_trace_add(world, '!', d.who, "%s %llu = %llu%s", d.what, (unsigned long long)nth,
+                      (unsigned long long)(sim_kind_is_time(kind) ? value / 1000 : value),
+                      sim_kind_is_time(kind) ? "us" : "");
     }
 }
 
-uint64_t choice_draw(dw_world *world, sim_kind kind, sim_who who, const char *what,
-                     uint64_t *counter, uint64_t options) {
+uint64_t sim_choice_draw(dw_world *world, sim_kind kind, sim_who who, const char *what,
+                         uint64_t *counter, uint64_t options) {
     sim_choices *choices = &world->choices;
     uint64_t nth = ++*counter;
     if (options == 1) {
@@ -214,7 +217,7 @@ uint64_t choice_draw(dw_world *world, sim_kind kind, sim_who who, const char *wh
     if (choices->source.kind == SIM_CALM) {
         return 0;
     }
-    uint64_t key = key_of(who_hash(who), hash_text(HASH_START, what), nth);
+    uint64_t key = key_of(who_hash(who), sim_hash_text(HASH_START, what), nth);
     uint64_t value = choices->source.kind == SIM_SEED ? draw_seed(choices, kind, key, options)
                                                       : table_get(choices, key);
     if (options > 0 && value >= options) {
@@ -234,8 +237,7 @@ static uint64_t *user_counter(sim_choices *choices, uint64_t who, uint64_t what)
     }
     if (choices->counter_count == choices->counter_room) {
         choices->counter_room = choices->counter_room > 0 ? choices->counter_room * 2 : 16;
-        choices->counters =
-            realloc(choices->counters, choices->counter_room * sizeof(sim_counter));
+        choices->counters = realloc(choices->counters, choices->counter_room * sizeof(sim_counter));
         if (choices->counters == NULL) {
             abort();
         }
@@ -244,15 +246,16 @@ static uint64_t *user_counter(sim_choices *choices, uint64_t who, uint64_t what)
     return &choices->counters[choices->counter_count++].n;
 }
 
-uint32_t choice_user(dw_world *world, sim_who who, uint64_t hash, const char *what, uint32_t n) {
+uint32_t sim_choice_user(dw_world *world, sim_who who, uint64_t hash, const char *what,
+                         uint32_t n) {
     if (!choice_active(world, SIM_USER) || n < 2) {
         return 0;
     }
-    uint64_t *counter = user_counter(&world->choices, hash, hash_text(HASH_START, what));
-    return (uint32_t)choice_draw(world, SIM_USER, who, what, counter, n);
+    uint64_t *counter = user_counter(&world->choices, hash, sim_hash_text(HASH_START, what));
+    return (uint32_t)sim_choice_draw(world, SIM_USER, who, what, counter, n);
 }
 
-void choices_begin(dw_world *world, const sim_source *source, const sim_run_options *options) {
+void sim_choices_begin(dw_world *world, const sim_source *source, const sim_run_options *options) {
     sim_choices *choices = &world->choices;
     choices->source = *source;
     choices->options = options;
@@ -270,7 +273,7 @@ void choices_begin(dw_world *world, const sim_source *source, const sim_run_opti
     }
 }
 
-void choices_free(sim_choices *choices) {
+void sim_choices_free(sim_choices *choices) {
     sim_list_free(&choices->taken);
     free(choices->table);
     free(choices->counters);

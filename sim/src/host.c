@@ -26,7 +26,7 @@ typedef struct sim_lookup {
 
 /* ---- Names and addresses ---- */
 
-dw_host *host_by_name(dw_world *world, const char *name) {
+dw_host *sim_host_by_name(dw_world *world, const char *name) {
     for (dw_host *host = world->hosts; host != NULL; host = host->next) {
         if (strcmp(host->name, name) == 0) {
             return host;
@@ -36,7 +36,7 @@ dw_host *host_by_name(dw_world *world, const char *name) {
 }
 
 /* 10.0.0.0/8 in order of adding; 127.0.0.0/8 and ::1 are the host itself. */
-dw_host *host_by_address(dw_world *world, dw_host *from, const dw_address *address) {
+dw_host *sim_host_by_address(dw_world *world, dw_host *from, const dw_address *address) {
     static const uint8_t loopback6[16] = {[15] = 1};
     const uint8_t *ip = address->ip;
     if (address->kind == DW_ADDRESS_IPV6) {
@@ -68,9 +68,9 @@ static void schedule_turn(dw_host *host, dw_time due) {
         if (host->turn.at <= at) {
             return;
         }
-        queue_remove(&world->queue, &host->turn);
+        sim_queue_remove(&world->queue, &host->turn);
     }
-    world_schedule(world, &host->turn, at);
+    sim_world_schedule(world, &host->turn, at);
 }
 
 void sim_wake(dw_reactor *reactor, dw_time due) {
@@ -80,7 +80,7 @@ void sim_wake(dw_reactor *reactor, dw_time due) {
     }
 }
 
-void host_enter(dw_host *host) {
+void sim_host_enter(dw_host *host) {
     host->busy = true;
 }
 
@@ -92,7 +92,7 @@ static void stop_program(dw_host *host) {
     end_program(host, END_KILL);
 }
 
-void host_leave(dw_host *host) {
+void sim_host_leave(dw_host *host) {
     host->busy = false;
     if (host->ending != END_NONE) {
         end_program(host, (host_end_kind)host->ending);
@@ -104,7 +104,7 @@ void host_leave(dw_host *host) {
     }
 }
 
-bool host_turn_due(dw_host *host) {
+bool sim_host_turn_due(dw_host *host) {
     dw_time due = dw_reactor_next_due(&host->reactor);
     dw_world *world = host->world;
     if (host->power != POWER_UP || due == DW_TIME_MAX) {
@@ -112,14 +112,14 @@ bool host_turn_due(dw_host *host) {
     }
     if (due > host->turn.at || host->stalled_until > host->turn.at) {
         due = due > host->stalled_until ? due : host->stalled_until;
-        world_schedule(world, &host->turn, due);
+        sim_world_schedule(world, &host->turn, due);
         return false;
     }
     return true;
 }
 
-void host_turn(dw_host *host) {
-    host_enter(host);
+void sim_host_turn(dw_host *host) {
+    sim_host_enter(host);
     dw_reactor_turn_calls(&host->reactor);
     if (dw_reactor_stopping(&host->reactor) && host->ending == END_NONE) {
         host->busy = false;
@@ -127,7 +127,7 @@ void host_turn(dw_host *host) {
         return;
     }
     dw_reactor_turn_ready(&host->reactor);
-    host_leave(host);
+    sim_host_leave(host);
 }
 
 /* ---- Boot ---- */
@@ -135,23 +135,23 @@ void host_turn(dw_host *host) {
 static void boot(dw_host *host) {
     dw_world *world = host->world;
     dw_reactor_init(&host->reactor, &sim_wire, NULL);
-    memory_init_host(host);
-    host->reactor.observe = trace_observe;
+    sim_memory_init_host(host);
+    host->reactor.observe = sim_trace_observe;
     host->power = POWER_UP;
     host->ending = END_NONE;
     host->stalled_until = 0;
     world_mark(world, 0x3001 + host->index);
     if (world->trace != NULL) {
-        trace_line(world, ' ', host->name, "starts");
+        sim_trace_add(world, ' ', host->name, "starts");
     }
-    host_enter(host);
+    sim_host_enter(host);
     host->program = host->boot != NULL ? host->boot(&host->reactor, host->boot_user) : NULL;
     if (host->boot != NULL && host->program == NULL && host->ending == END_NONE) {
         host->ending = END_KILL;
     } else if (host->ending == END_NONE) {
         dw_reactor_startup(&host->reactor);
     }
-    host_leave(host);
+    sim_host_leave(host);
 }
 
 static bool valid_name(const char *name) {
@@ -160,15 +160,16 @@ static bool valid_name(const char *name) {
 }
 
 dw_host *dw_world_add_host(dw_world *world, const char *name, dw_boot_fn boot_fn, void *user) {
-    if (!valid_name(name) || host_by_name(world, name) != NULL) {
-        world_finding(world, "contract", DW_HERE, "the host name '%s' is taken or not a name", name);
+    if (!valid_name(name) || sim_host_by_name(world, name) != NULL) {
+        sim_world_finding(world, "contract", DW_HERE, "the host name '%s' is taken or not a name",
+                          name);
     }
-    dw_host *host = world_alloc(world, sizeof(*host));
+    dw_host *host = sim_world_alloc(world, sizeof(*host));
     memset(host, 0, sizeof(*host));
     size_t len = strlen(name) + 1;
-    host->name = world_alloc(world, len);
+    host->name = sim_world_alloc(world, len);
     memcpy(host->name, name, len);
-    host->name_hash = hash_text(HASH_START, name);
+    host->name_hash = sim_hash_text(HASH_START, name);
     host->world = world;
     host->boot = boot_fn;
     host->boot_user = user;
@@ -208,21 +209,21 @@ static void end_sockets(dw_host *host, bool dark) {
             }
             if (dark) {
                 conn->listener = NULL;
-                stream_vanish(end);
+                sim_stream_vanish(end);
             } else if (conn->listener == NULL || i == 0) {
-                stream_close(end, false);
+                sim_stream_close(end, false);
             }
         }
         next = conn->next;
         conn->pins--;
-        stream_release(conn);
+        sim_stream_release(conn);
         conn = next;
     }
     while (host->listeners != NULL) {
         if (dark) {
             host->listeners->accept_head = NULL;
         }
-        listener_close(host->listeners);
+        sim_listener_close(host->listeners);
     }
 }
 
@@ -232,12 +233,12 @@ static void end_program(dw_host *host, host_end_kind how) {
     host->program = NULL;
     host->ending = END_NONE;
     for (sim_lookup *l = host->lookups; l != NULL; l = l->next) {
-        queue_remove(&world->queue, &l->event);
+        sim_queue_remove(&world->queue, &l->event);
     }
     host->lookups = NULL;
     end_sockets(host, how == END_CRASH);
-    queue_remove(&world->queue, &host->turn);
-    memory_drop(host);
+    sim_queue_remove(&world->queue, &host->turn);
+    sim_memory_drop(host);
     dw_reactor_init(&host->reactor, &sim_wire, NULL);
     world_mark(world, 0x3002 + host->index);
 }
@@ -247,7 +248,7 @@ static void end_soon(dw_host *host, host_end_kind how, const char *text) {
         return;
     }
     if (host->world->trace != NULL) {
-        trace_line(host->world, ' ', host->name, "%s", text);
+        sim_trace_add(host->world, ' ', host->name, "%s", text);
     }
     if (host->busy) {
         host->ending = (uint8_t)how; /* when the callback has returned */
@@ -281,7 +282,7 @@ void dw_host_stall(dw_host *host, dw_time duration) {
     host->stalled_until = world->now + duration;
     world_mark(world, 0x3003 + host->index);
     if (world->trace != NULL) {
-        trace_line(world, ' ', host->name, "stalls for %lldus", (long long)(duration / 1000));
+        sim_trace_add(world, ' ', host->name, "stalls for %lldus", (long long)(duration / 1000));
     }
 }
 
@@ -289,29 +290,31 @@ void dw_host_stall(dw_host *host, dw_time duration) {
 static void check_left_over(dw_host *host) {
     size_t bytes, size;
     const char *where;
-    size_t count = memory_leaks(host, &bytes, &where, &size);
+    size_t count = sim_memory_leaks(host, &bytes, &where, &size);
     if (count > 0) {
-        world_finding(host->world, "leak", where,
-                      "%s: %zu blocks of memory were not freed; the oldest has %zu bytes, from %s",
-                      host->name, count, size, where);
+        sim_world_finding(
+            host->world, "leak", where,
+            "%s: %zu blocks of memory were not freed; the oldest has %zu bytes, from %s",
+            host->name, count, size, where);
     }
 }
 
-void host_end(dw_host *host, bool check_leaks) {
+void sim_host_end(dw_host *host, bool check_leaks) {
     if (host->power == POWER_UP && check_leaks) {
-        host_enter(host);
+        sim_host_enter(host);
         dw_reactor_shutdown(&host->reactor);
         const char *call = dw_reactor_pending_call(&host->reactor);
         if (call != NULL) {
-            world_finding(host->world, "leak", call,
-                          "%s: %zu delayed calls are pending after the end; the next was armed at %s",
-                          host->name, dw_reactor_count(&host->reactor).delayed_calls, call);
+            sim_world_finding(
+                host->world, "leak", call,
+                "%s: %zu delayed calls are pending after the end; the next was armed at %s",
+                host->name, dw_reactor_count(&host->reactor).delayed_calls, call);
         }
         dw_reactor_fini(&host->reactor);
         host->busy = false;
         check_left_over(host);
     }
-    memory_drop(host);
+    sim_memory_drop(host);
     host->power = POWER_OFF;
 }
 
@@ -341,17 +344,17 @@ void sim_random(dw_reactor *reactor, void *buffer, size_t len) {
 
 uint32_t sim_choose(dw_reactor *reactor, const char *what, uint32_t n) {
     dw_host *host = host_of(reactor);
-    return choice_user(host->world, (sim_who){WHO_HOST, host}, host->name_hash, what, n);
+    return sim_choice_user(host->world, (sim_who){WHO_HOST, host}, host->name_hash, what, n);
 }
 
 int sim_resolve(dw_reactor *reactor, dw_lookup *lookup) {
     dw_host *host = host_of(reactor);
-    sim_lookup *l = world_alloc(host->world, sizeof(*l));
+    sim_lookup *l = sim_world_alloc(host->world, sizeof(*l));
     *l = (sim_lookup){.event = {.type = EV_LOOKUP}, .host = host, .lookup = lookup};
     l->next = host->lookups;
     host->lookups = l;
     lookup->wire_data = l;
-    world_schedule(host->world, &l->event, host->world->now + LOOKUP_TIME);
+    sim_world_schedule(host->world, &l->event, host->world->now + LOOKUP_TIME);
     return 0;
 }
 
@@ -366,36 +369,36 @@ static void forget_lookup(sim_lookup *lookup) {
 
 void sim_resolve_cancel(dw_reactor *reactor, dw_lookup *lookup) {
     sim_lookup *l = lookup->wire_data;
-    queue_remove(&host_of(reactor)->world->queue, &l->event);
+    sim_queue_remove(&host_of(reactor)->world->queue, &l->event);
     forget_lookup(l);
 }
 
-void host_lookup_event(sim_event *event) {
+void sim_host_lookup_event(sim_event *event) {
     sim_lookup *l = DW_CONTAINER_OF(event, sim_lookup, event);
     dw_host *host = l->host;
     if (host->stalled_until > host->world->now) {
-        world_schedule(host->world, event, host->stalled_until);
+        sim_world_schedule(host->world, event, host->stalled_until);
         return;
     }
     bool self = strcmp(l->lookup->name, "localhost") == 0;
-    dw_host *found = self ? host : host_by_name(host->world, l->lookup->name);
+    dw_host *found = self ? host : sim_host_by_name(host->world, l->lookup->name);
     dw_address address = found != NULL ? dw_host_address(found) : (dw_address){0};
     forget_lookup(l);
-    host_enter(host);
+    sim_host_enter(host);
     dw_lookup_done(&host->reactor, l->lookup, found != NULL ? 0 : -ENOENT, &address,
                    found != NULL ? 1 : 0);
-    host_leave(host);
+    sim_host_leave(host);
 }
 
 void sim_violation(dw_reactor *reactor, const char *oracle, const char *message) {
     dw_host *host = host_of(reactor);
-    world_finding(host->world, oracle, host->name, "%s: %s", host->name, message);
+    sim_world_finding(host->world, oracle, host->name, "%s: %s", host->name, message);
 }
 
 void sim_log(dw_reactor *reactor, const char *line) {
     dw_host *host = host_of(reactor);
     if (host->world->trace != NULL) {
-        trace_line(host->world, ' ', host->name, "log: %s", line);
+        sim_trace_add(host->world, ' ', host->name, "log: %s", line);
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the dry wire's files share: the world and what lies in it. One world is used for run after run;
- * world_reset empties it and keeps its memory.
+ * What the dry wire's files share: the world and what lies in it. One world is used for run after
+ * run; sim_world_reset empties it and keeps its memory.
  *
  * Invariant of all of sim/: what decides depends on nothing but the scenario and the choices: times
  * are integers, orders end in sequence numbers, addresses of memory are never compared or hashed.
@@ -61,16 +61,17 @@ typedef struct sim_queue {
 } sim_queue;
 
 /* Queues an event that is not queued, at event->at with event->sequence. */
-void queue_add(sim_queue *queue, sim_event *event);
-void queue_remove(sim_queue *queue, sim_event *event);
+void sim_queue_add(sim_queue *queue, sim_event *event);
+void sim_queue_remove(sim_queue *queue, sim_event *event);
 /* When the next event is due; DW_TIME_MAX without one. */
-dw_time queue_next_at(const sim_queue *queue);
-/* Moves all events of the next instant into the batch, if it is empty; returns how many are in it. */
-size_t queue_fill(sim_queue *queue);
+dw_time sim_queue_next_at(const sim_queue *queue);
+/* Moves all events of the next instant into the batch, if it is empty; returns how many are in it.
+ */
+size_t sim_queue_fill(sim_queue *queue);
 /* Takes the n-th of the batch, from 0, by sequence. */
-sim_event *queue_take(sim_queue *queue, size_t n);
-void queue_clear(sim_queue *queue);
-void queue_free(sim_queue *queue);
+sim_event *sim_queue_take(sim_queue *queue, size_t n);
+void sim_queue_clear(sim_queue *queue);
+void sim_queue_free(sim_queue *queue);
 
 /* ---- Choices: choice.c ---- */
 
@@ -81,24 +82,24 @@ typedef struct sim_counter {
 
 typedef struct sim_choices {
     sim_source source;
-    uint32_t active;   /* bit per sim_kind that is drawn at all in this run */
-    uint32_t offered;  /* bit per sim_kind to record offers of */
+    uint32_t active;               /* bit per sim_kind that is drawn at all in this run */
+    uint32_t offered;              /* bit per sim_kind to record offers of */
     uint32_t rate[SIM_KIND_COUNT]; /* seed: out of 2^32 */
-    uint64_t *table;   /* list: open addressing, key then value */
-    size_t table_room; /* a power of two, in pairs */
+    uint64_t *table;               /* list: open addressing, key then value */
+    size_t table_room;             /* a power of two, in pairs */
     sim_list taken;
     sim_counter *counters;
     size_t counter_count, counter_room;
     const sim_run_options *options;
 } sim_choices;
 
-void choices_begin(dw_world *world, const sim_source *source, const sim_run_options *options);
-void choices_free(sim_choices *choices);
+void sim_choices_begin(dw_world *world, const sim_source *source, const sim_run_options *options);
+void sim_choices_free(sim_choices *choices);
 
 /* The user's own choice `what` of a host or of the scenario. */
 struct sim_who;
-uint32_t choice_user(dw_world *world, struct sim_who who, uint64_t who_hash, const char *what,
-                     uint32_t n);
+uint32_t sim_choice_user(dw_world *world, struct sim_who who, uint64_t who_hash, const char *what,
+                         uint32_t n);
 
 static inline uint64_t mix64(uint64_t x) { /* splitmix64's finaliser, public domain, Vigna */
     x ^= x >> 30;
@@ -110,8 +111,8 @@ static inline uint64_t mix64(uint64_t x) { /* splitmix64's finaliser, public dom
 
 /* FNV-1a over text, continued from `hash`; names of who and what are hashed with it. */
 #define HASH_START UINT64_C(0xcbf29ce484222325)
-uint64_t hash_text(uint64_t hash, const char *text);
-uint64_t hash_number(uint64_t hash, uint64_t number);
+uint64_t sim_hash_text(uint64_t hash, const char *text);
+uint64_t sim_hash_number(uint64_t hash, uint64_t number);
 
 /* Who draws: something that can hash its name, and write it when a deviation is taken. */
 typedef enum sim_who_kind { WHO_FLOW, WHO_LINK, WHO_HOST, WHO_WORLD, WHO_SCENARIO } sim_who_kind;
@@ -119,12 +120,12 @@ typedef struct sim_who {
     sim_who_kind kind;
     const void *object; /* the sim_end that sends, the sim_link, the dw_host, NULL */
 } sim_who;
-void who_format(char *out, size_t size, sim_who who);
+void sim_who_format(char *out, size_t size, sim_who who);
 
 /* Draws: an answer below `options` (or a duration when options is 0), 0 when calm. *counter is the
  * pair's own. Call it only if choice_active says so. */
-uint64_t choice_draw(dw_world *world, sim_kind kind, sim_who who, const char *what,
-                     uint64_t *counter, uint64_t options);
+uint64_t sim_choice_draw(dw_world *world, sim_kind kind, sim_who who, const char *what,
+                         uint64_t *counter, uint64_t options);
 
 /* ---- Network ---- */
 
@@ -136,7 +137,13 @@ struct sim_link {
     uint64_t latency_draws, partition_draws;
 };
 
-typedef enum sim_packet { PACKET_SYN, PACKET_SYN_ACK, PACKET_ACK, PACKET_DATA, PACKET_FIN } sim_packet;
+typedef enum sim_packet {
+    PACKET_SYN,
+    PACKET_SYN_ACK,
+    PACKET_ACK,
+    PACKET_DATA,
+    PACKET_FIN
+} sim_packet;
 
 struct sim_segment {
     sim_segment *next;
@@ -149,21 +156,21 @@ struct sim_segment {
 };
 
 enum {
-    E_OPEN = 1 << 0,        /* the program has it */
+    E_OPEN = 1 << 0, /* the program has it */
     E_CONNECTING = 1 << 1,
     E_ESTABLISHED = 1 << 2,
-    E_FIN_QUEUED = 1 << 3,  /* this end sends no more */
-    E_FIN_SEEN = 1 << 4,    /* the peer sends no more, all of it has arrived */
-    E_DEAD = 1 << 5,        /* reset or timed out; error says which */
-    E_CLOSED = 1 << 6,      /* the program has closed it, or never had it and never will */
-    E_HELD = 1 << 7,        /* what arrived waits for more (join) */
-    E_RESOLVED = 1 << 9,    /* connect has an answer */
-    E_VANISHED = 1 << 10,   /* its machine lost power */
+    E_FIN_QUEUED = 1 << 3, /* this end sends no more */
+    E_FIN_SEEN = 1 << 4,   /* the peer sends no more, all of it has arrived */
+    E_DEAD = 1 << 5,       /* reset or timed out; error says which */
+    E_CLOSED = 1 << 6,     /* the program has closed it, or never had it and never will */
+    E_HELD = 1 << 7,       /* what arrived waits for more (join) */
+    E_RESOLVED = 1 << 9,   /* connect has an answer */
+    E_VANISHED = 1 << 10,  /* its machine lost power */
     E_NO_DELAY = 1 << 11,
     E_KEEP_ALIVE = 1 << 12,
-    E_SYN_SEEN = 1 << 13,   /* the choices about the SYN have been made */
-    E_BETWEEN = 1 << 14,    /* someone between the two has closed */
-    E_UPDATE = 1 << 15      /* a window update is on its way to this end */
+    E_SYN_SEEN = 1 << 13, /* the choices about the SYN have been made */
+    E_BETWEEN = 1 << 14,  /* someone between the two has closed */
+    E_UPDATE = 1 << 15    /* a window update is on its way to this end */
 };
 
 /* One end of a connection. The flow TO it: packets in flight, then what has arrived unread. The
@@ -182,7 +189,7 @@ struct sim_end {
     uint32_t unread;      /* bytes arrived, not read */
     uint32_t outstanding; /* bytes in flight to this end, or unread */
     uint32_t blocked;
-    uint32_t error; /* errno of a dead one */
+    uint32_t error;                               /* errno of a dead one */
     uint64_t cuts, joins, resets, closes, writes; /* draws about the flow TO / writes FROM here */
     uint32_t flags;
     uint16_t port;
@@ -220,36 +227,36 @@ static inline sim_end *peer_of(sim_end *end) {
 }
 
 /* stream.c: what TCP does between two ends. */
-sim_conn *stream_connect(dw_host *host, dw_host *to, uint16_t port);
-void stream_arrival(sim_end *end);
-void stream_ready(sim_end *end);
-void stream_control_event(sim_event *event);
-ssize_t stream_recv(sim_end *end, const uint8_t **data);
-ssize_t stream_send(sim_end *end, const struct iovec *pieces, int count);
-void stream_fin(sim_end *end);
-void stream_close(sim_end *end, bool reset);
+sim_conn *sim_stream_connect(dw_host *host, dw_host *to, uint16_t port);
+void sim_stream_arrival(sim_end *end);
+void sim_stream_ready(sim_end *end);
+void sim_stream_control_event(sim_event *event);
+ssize_t sim_stream_recv(sim_end *end, const uint8_t **data);
+ssize_t sim_stream_send(sim_end *end, const struct iovec *pieces, int count);
+void sim_stream_fin(sim_end *end);
+void sim_stream_close(sim_end *end, bool reset);
 /* The machine is gone without a word. */
-void stream_vanish(sim_end *end);
+void sim_stream_vanish(sim_end *end);
 /* Frees the connection if both programs are done with it and nothing is under way. */
-void stream_release(sim_conn *conn);
+void sim_stream_release(sim_conn *conn);
 /* Something may be ready for the program: see to it soon. */
-void stream_poke(sim_end *end);
-void stream_format(char *out, size_t size, const sim_end *from);
-uint64_t stream_hash(sim_end *from);
-void stream_free_all(dw_world *world);
+void sim_stream_poke(sim_end *end);
+void sim_stream_format(char *out, size_t size, const sim_end *from);
+uint64_t sim_stream_hash(sim_end *from);
+void sim_stream_free_all(dw_world *world);
 
 /* socket.c: the slots of the wire that deal with sockets. */
-void listener_enqueue(sim_listener *listener, sim_conn *conn);
-void listener_ready(sim_listener *listener);
-void listener_close(sim_listener *listener);
-sim_listener *listener_find(dw_host *host, uint16_t port);
+void sim_listener_enqueue(sim_listener *listener, sim_conn *conn);
+void sim_listener_ready(sim_listener *listener);
+void sim_listener_close(sim_listener *listener);
+sim_listener *sim_listener_find(dw_host *host, uint16_t port);
 
 /* link.c */
-sim_link *link_between(dw_host *from, dw_host *to);
+sim_link *sim_link_between(dw_host *from, dw_host *to);
 /* How long a packet takes that leaves now; draws. */
-dw_time link_delay(sim_link *link);
+dw_time sim_link_delay(sim_link *link);
 /* Whether a packet that should arrive now is lost; draws. */
-bool link_is_down(sim_link *link);
+bool sim_link_is_down(sim_link *link);
 
 /* ---- Memory: memory.c ---- */
 
@@ -264,22 +271,26 @@ typedef struct sim_memory {
     sim_block *dead_transports;
 } sim_memory;
 
-sim_segment *segment_new(dw_world *world, size_t len);
-void segment_free(dw_world *world, sim_segment *segment);
-sim_conn *conn_new(dw_world *world);
-void *world_alloc(dw_world *world, size_t size);
-void memory_init_host(dw_host *host);
+sim_segment *sim_segment_new(dw_world *world, size_t len);
+void sim_segment_free(dw_world *world, sim_segment *segment);
+sim_conn *sim_conn_new(dw_world *world);
+void *sim_world_alloc(dw_world *world, size_t size);
+void sim_memory_init_host(dw_host *host);
 /* Takes back all that the host has. */
-void memory_drop(dw_host *host);
+void sim_memory_drop(dw_host *host);
 /* The oldest block that the host has, and how many there are. */
-size_t memory_leaks(const dw_host *host, size_t *bytes, const char **where, size_t *size);
-void memory_free(dw_world *world);
+size_t sim_memory_leaks(const dw_host *host, size_t *bytes, const char **where, size_t *size);
+void sim_memory_free(dw_world *world);
 /* After this nothing taken from the world's memory is there any more. */
-void memory_reset(dw_world *world);
+void sim_memory_reset(dw_world *world);
 
 /* ---- Hosts: host.c ---- */
 
-typedef enum sim_power { POWER_UP, POWER_OFF /* kernel works */, POWER_DEAD /* machine is dark */ } sim_power;
+typedef enum sim_power {
+    POWER_UP,
+    POWER_OFF /* kernel works */,
+    POWER_DEAD /* machine is dark */
+} sim_power;
 
 struct dw_host {
     dw_reactor reactor; /* first: a reactor of a host is the host */
@@ -321,17 +332,17 @@ void sim_wake(dw_reactor *reactor, dw_time due);
 void sim_violation(dw_reactor *reactor, const char *oracle, const char *message);
 void sim_log(dw_reactor *reactor, const char *line);
 
-void host_turn(dw_host *host);
+void sim_host_turn(dw_host *host);
 /* Whether the turn event that was just taken has work; if not, it is queued again for later. */
-bool host_turn_due(dw_host *host);
-void host_lookup_event(sim_event *event);
+bool sim_host_turn_due(dw_host *host);
+void sim_host_lookup_event(sim_event *event);
 /* Before and after the host's program runs. */
-void host_enter(dw_host *host);
-void host_leave(dw_host *host);
+void sim_host_enter(dw_host *host);
+void sim_host_leave(dw_host *host);
 /* Ends the program at the end of the run; reports what it leaves behind. */
-void host_end(dw_host *host, bool check_leaks);
-dw_host *host_by_address(dw_world *world, dw_host *from, const dw_address *address);
-dw_host *host_by_name(dw_world *world, const char *name);
+void sim_host_end(dw_host *host, bool check_leaks);
+dw_host *sim_host_by_address(dw_world *world, dw_host *from, const dw_address *address);
+dw_host *sim_host_by_name(dw_world *world, const char *name);
 
 /* ---- The world: world.c ---- */
 
@@ -350,9 +361,9 @@ struct dw_world {
     const dw_scenario *scenario;
     const sim_run_options *options;
     sim_outcome *outcome;
-    sim_trace *trace; /* NULL: not kept */
-    uint8_t *scratch;     /* joined segments for recv */
-    sim_segment *lent;    /* whose bytes the running callback reads */
+    sim_trace *trace;  /* NULL: not kept */
+    uint8_t *scratch;  /* joined segments for recv */
+    sim_segment *lent; /* whose bytes the running callback reads */
     dw_time latency_default;
     size_t send_buffer, receive_buffer;
     uint64_t order_draws, stuck;
@@ -364,16 +375,16 @@ struct dw_world {
 };
 
 /* Puts an event in the queue at `at`, after all that is there for that time. */
-void world_schedule(dw_world *world, sim_event *event, dw_time at);
-void world_reset(dw_world *world);
+void sim_world_schedule(dw_world *world, sim_event *event, dw_time at);
+void sim_world_reset(dw_world *world);
 /* A finding; the first one counts. */
-void world_finding(dw_world *world, const char *oracle, const char *where, const char *format, ...)
-    DW_PRINTF(4, 5);
+void sim_world_finding(dw_world *world, const char *oracle, const char *where, const char *format,
+                       ...) DW_PRINTF(4, 5);
 /* Something happened: goes into the hash. */
 static inline void world_mark(dw_world *world, uint64_t what) {
     world->hash = mix64(world->hash ^ what) + UINT64_C(0x9e3779b97f4a7c15);
 }
-void world_mark_bytes(dw_world *world, const uint8_t *data, size_t len);
+void sim_world_mark_bytes(dw_world *world, const uint8_t *data, size_t len);
 
 static inline bool choice_active(const dw_world *world, sim_kind kind) {
     return (world->choices.active & (1u << kind)) != 0;
@@ -381,17 +392,17 @@ static inline bool choice_active(const dw_world *world, sim_kind kind) {
 
 /* ---- Trace: trace.c ---- */
 
-sim_trace *trace_new(void);
-void trace_free(sim_trace *trace);
-void trace_clear(sim_trace *trace);
+sim_trace *sim_trace_new(void);
+void sim_trace_free(sim_trace *trace);
+void sim_trace_clear(sim_trace *trace);
 /* A line at the world's present time: who it is about, and what happened. `mark`: '!' deviation or
  * finding, ' ' otherwise. Only when world->trace is there. */
-void trace_line(dw_world *world, char mark, const char *who, const char *format, ...)
+void sim_trace_add(dw_world *world, char mark, const char *who, const char *format, ...)
     DW_PRINTF(4, 5);
 /* Bytes as a C string in quotes, at most a few dozen of them. Returns `out`. */
-const char *trace_bytes(char *out, size_t size, const uint8_t *data, size_t len);
+const char *sim_trace_bytes(char *out, size_t size, const uint8_t *data, size_t len);
 /* The observer of every host's reactor. */
-void trace_observe(dw_reactor *reactor, dw_seen seen, const dw_io *io, int code, const void *data,
-                   size_t len);
+void sim_trace_observe(dw_reactor *reactor, dw_seen seen, const dw_io *io, int code,
+                       const void *data, size_t len);
 
 #endif

@@ -8,14 +8,14 @@
 #define LOOPBACK_LATENCY DW_USEC(20)
 
 static sim_link *link_new(dw_host *from, dw_host *to) {
-    sim_link *link = world_alloc(from->world, sizeof(*link));
+    sim_link *link = sim_world_alloc(from->world, sizeof(*link));
     *link = (sim_link){.from = from, .to = to, .next = from->links};
     link->latency = from == to ? LOOPBACK_LATENCY : from->world->latency_default;
     from->links = link;
     return link;
 }
 
-sim_link *link_between(dw_host *from, dw_host *to) {
+sim_link *sim_link_between(dw_host *from, dw_host *to) {
     for (sim_link *link = from->links; link != NULL; link = link->next) {
         if (link->to == to) {
             return link;
@@ -24,13 +24,13 @@ sim_link *link_between(dw_host *from, dw_host *to) {
     return link_new(from, to);
 }
 
-dw_time link_delay(sim_link *link) {
+dw_time sim_link_delay(sim_link *link) {
     dw_world *world = link->from->world;
     if (!choice_active(world, SIM_LATENCY)) {
         return link->latency;
     }
-    return link->latency + (dw_time)choice_draw(world, SIM_LATENCY, (sim_who){WHO_LINK, link},
-                                                "latency", &link->latency_draws, 0);
+    return link->latency + (dw_time)sim_choice_draw(world, SIM_LATENCY, (sim_who){WHO_LINK, link},
+                                                    "latency", &link->latency_draws, 0);
 }
 
 static void cut_for(sim_link *link, dw_time duration) {
@@ -41,17 +41,17 @@ static void cut_for(sim_link *link, dw_time duration) {
     }
 }
 
-bool link_is_down(sim_link *link) {
+bool sim_link_is_down(sim_link *link) {
     dw_world *world = link->from->world;
     if (link->down_until > world->now) {
         return true;
     }
     if (choice_active(world, SIM_PARTITION)) {
-        uint64_t duration = choice_draw(world, SIM_PARTITION, (sim_who){WHO_LINK, link},
-                                        "partition", &link->partition_draws, 0);
+        uint64_t duration = sim_choice_draw(world, SIM_PARTITION, (sim_who){WHO_LINK, link},
+                                            "partition", &link->partition_draws, 0);
         if (duration > 0) {
             cut_for(link, (dw_time)duration);
-            cut_for(link_between(link->to, link->from), (dw_time)duration);
+            cut_for(sim_link_between(link->to, link->from), (dw_time)duration);
             return true;
         }
     }
@@ -62,15 +62,15 @@ bool link_is_down(sim_link *link) {
 
 void dw_world_set_latency(dw_world *world, dw_host *a, dw_host *b, dw_time latency) {
     (void)world;
-    link_between(a, b)->latency = latency;
-    link_between(b, a)->latency = latency;
+    sim_link_between(a, b)->latency = latency;
+    sim_link_between(b, a)->latency = latency;
 }
 
 void dw_world_partition_one_way(dw_world *world, dw_host *from, dw_host *to) {
     world_mark(world, 0x9a01 + from->name_hash + to->name_hash * 3);
-    link_between(from, to)->down_until = DW_TIME_MAX;
+    sim_link_between(from, to)->down_until = DW_TIME_MAX;
     if (world->trace != NULL) {
-        trace_line(world, ' ', from->name, "link to %s cut", to->name);
+        sim_trace_add(world, ' ', from->name, "link to %s cut", to->name);
     }
 }
 
@@ -81,10 +81,10 @@ void dw_world_partition(dw_world *world, dw_host *a, dw_host *b) {
 
 void dw_world_repair(dw_world *world, dw_host *a, dw_host *b) {
     world_mark(world, 0x9a02 + a->name_hash + b->name_hash * 3);
-    link_between(a, b)->down_until = 0;
-    link_between(b, a)->down_until = 0;
+    sim_link_between(a, b)->down_until = 0;
+    sim_link_between(b, a)->down_until = 0;
     if (world->trace != NULL) {
-        trace_line(world, ' ', a->name, "link with %s repaired", b->name);
+        sim_trace_add(world, ' ', a->name, "link with %s repaired", b->name);
     }
 }
 
@@ -97,6 +97,6 @@ void dw_world_heal(dw_world *world) {
         }
     }
     if (world->trace != NULL) {
-        trace_line(world, ' ', "world", "healed: no more faults");
+        sim_trace_add(world, ' ', "world", "healed: no more faults");
     }
 }

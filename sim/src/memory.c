@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory of a world. Slabs that are kept from run to run give out segments, connections and the blocks
- * of hosts' allocators; each block knows its host and the place that asked for it, so a crash takes
- * all of a host's blocks and the end of a run lists what was left over.
+ * Memory of a world. Slabs that are kept from run to run give out segments, connections and the
+ * blocks of hosts' allocators; each block knows its host and the place that asked for it, so a
+ * crash takes all of a host's blocks and the end of a run lists what was left over.
  *
- * Invariant: after memory_reset nothing of the last run is reachable, and the slabs are all free.
+ * Invariant: after sim_memory_reset nothing of the last run is reachable, and the slabs are all
+ * free.
  */
 #include "internal.h"
 
@@ -23,10 +24,10 @@
 
 enum {
     SLAB_SIZE = 256 * 1024,
-    CLASS_FIRST = 64,      /* class i holds CLASS_FIRST << i bytes */
-    CLASS_NONE = 255,      /* a block of its own, from malloc */
-    FREED_FILL = 0xdb,     /* what a protocol reads from memory it gave back */
-    FRESH_FILL = 0xa5      /* and from memory it has not written yet: the same in every run */
+    CLASS_FIRST = 64,  /* class i holds CLASS_FIRST << i bytes */
+    CLASS_NONE = 255,  /* a block of its own, from malloc */
+    FREED_FILL = 0xdb, /* what a protocol reads from memory it gave back */
+    FRESH_FILL = 0xa5  /* and from memory it has not written yet: the same in every run */
 };
 
 struct sim_block {
@@ -63,7 +64,8 @@ static void use_slab(sim_memory *memory, sim_slab *slab) {
 
 static void next_slab(sim_memory *memory, size_t size) {
     sim_slab *current = memory->current;
-    if (current != NULL && current->next != NULL && current->next->size >= size + sizeof(*current)) {
+    if (current != NULL && current->next != NULL &&
+        current->next->size >= size + sizeof(*current)) {
         use_slab(memory, current->next);
         return;
     }
@@ -79,7 +81,7 @@ static void next_slab(sim_memory *memory, size_t size) {
     use_slab(memory, slab);
 }
 
-void *world_alloc(dw_world *world, size_t size) {
+void *sim_world_alloc(dw_world *world, size_t size) {
     sim_memory *memory = &world->memory;
     size = (size + 15) & ~(size_t)15;
     if ((size_t)(memory->bump_end - memory->bump) < size) {
@@ -93,18 +95,18 @@ void *world_alloc(dw_world *world, size_t size) {
 static unsigned class_for(size_t size) {
     unsigned class = 0;
     while (class < SIZE_CLASSES && (size_t)CLASS_FIRST << class < size) {
-        class++;
+        class ++;
     }
     return class < SIZE_CLASSES ? class : CLASS_NONE;
 }
 
-sim_conn *conn_new(dw_world *world) {
-    sim_conn *conn = world_alloc(world, sizeof(*conn));
+sim_conn *sim_conn_new(dw_world *world) {
+    sim_conn *conn = sim_world_alloc(world, sizeof(*conn));
     memset(conn, 0, sizeof(*conn));
     return conn;
 }
 
-sim_segment *segment_new(dw_world *world, size_t len) {
+sim_segment *sim_segment_new(dw_world *world, size_t len) {
     sim_memory *memory = &world->memory;
     unsigned class = class_for(sizeof(sim_segment) + len);
     sim_segment *segment;
@@ -113,13 +115,13 @@ sim_segment *segment_new(dw_world *world, size_t len) {
         memory->free_segments[class] = segment->next;
     } else {
         size_t size = class != CLASS_NONE ? (size_t)CLASS_FIRST << class : sizeof(*segment) + len;
-        segment = world_alloc(world, size);
+        segment = sim_world_alloc(world, size);
     }
-    *segment = (sim_segment){.len = (uint32_t)len, .size_class = (uint8_t)class};
+    *segment = (sim_segment){.len = (uint32_t)len, .size_class = (uint8_t) class};
     return segment;
 }
 
-void segment_free(dw_world *world, sim_segment *segment) {
+void sim_segment_free(dw_world *world, sim_segment *segment) {
     if (segment->size_class != CLASS_NONE) {
         segment->next = world->memory.free_segments[segment->size_class];
         world->memory.free_segments[segment->size_class] = segment;
@@ -174,7 +176,7 @@ static sim_block *block_take(dw_world *world, size_t size) {
         block = memory->free_blocks[class];
         memory->free_blocks[class] = block->next;
     } else {
-        block = world_alloc(world, (size_t)CLASS_FIRST << class);
+        block = sim_world_alloc(world, (size_t)CLASS_FIRST << class);
     }
     block->size = size;
     block->size_class = class;
@@ -194,7 +196,8 @@ static void block_give(dw_world *world, sim_block *block) {
 static bool refused(dw_host *host) {
     dw_world *world = host->world;
     return choice_active(world, SIM_ALLOC) &&
-           choice_draw(world, SIM_ALLOC, (sim_who){WHO_HOST, host}, "alloc", &host->allocs, 2) != 0;
+           sim_choice_draw(world, SIM_ALLOC, (sim_who){WHO_HOST, host}, "alloc", &host->allocs,
+                           2) != 0;
 }
 
 static void *host_alloc(void *user, size_t size, const char *where) {
@@ -209,8 +212,8 @@ static void *host_alloc(void *user, size_t size, const char *where) {
     return block + 1;
 }
 
-/* Transports that are gone stay as they are until the run ends, so that a verb on one is noticed and
- * named (core marks them); everything else is overwritten. */
+/* Transports that are gone stay as they are until the run ends, so that a verb on one is noticed
+ * and named (core marks them); everything else is overwritten. */
 static void host_release(void *user, void *memory) {
     dw_host *host = user;
     sim_block *block = block_of(memory);
@@ -239,11 +242,11 @@ static void *host_resize(void *user, void *memory, size_t size, const char *wher
     return bigger;
 }
 
-void memory_init_host(dw_host *host) {
+void sim_memory_init_host(dw_host *host) {
     host->reactor.allocator = (dw_allocator){host_alloc, host_resize, host_release, host};
 }
 
-void memory_drop(dw_host *host) {
+void sim_memory_drop(dw_host *host) {
     while (host->blocks_head != NULL) {
         sim_block *block = host->blocks_head;
         block_unlink(block);
@@ -252,7 +255,7 @@ void memory_drop(dw_host *host) {
     }
 }
 
-size_t memory_leaks(const dw_host *host, size_t *bytes, const char **where, size_t *size) {
+size_t sim_memory_leaks(const dw_host *host, size_t *bytes, const char **where, size_t *size) {
     const sim_block *first = host->blocks_head;
     *bytes = host->block_bytes;
     *where = first != NULL ? first->where : "";
@@ -262,7 +265,7 @@ size_t memory_leaks(const dw_host *host, size_t *bytes, const char **where, size
 
 /* ---- All of it ---- */
 
-void memory_reset(dw_world *world) {
+void sim_memory_reset(dw_world *world) {
     sim_memory *memory = &world->memory;
     while (memory->dead_transports != NULL) {
         sim_block *block = memory->dead_transports;
@@ -279,8 +282,8 @@ void memory_reset(dw_world *world) {
     }
 }
 
-void memory_free(dw_world *world) {
-    memory_reset(world);
+void sim_memory_free(dw_world *world) {
+    sim_memory_reset(world);
     for (sim_slab *slab = slab_of(world); slab != NULL;) {
         sim_slab *next = slab->next;
         free(slab);

@@ -77,7 +77,7 @@ static void batch_add(sim_queue *queue, sim_event *event) {
     event->place = (uint32_t)i + 1;
 }
 
-void queue_add(sim_queue *queue, sim_event *event) {
+void sim_queue_add(sim_queue *queue, sim_event *event) {
     if (queue->batch_count > 0 && event->at == queue->batch_at) {
         batch_add(queue, event);
         return;
@@ -120,7 +120,7 @@ static void batch_remove(sim_queue *queue, size_t i) {
     }
 }
 
-void queue_remove(sim_queue *queue, sim_event *event) {
+void sim_queue_remove(sim_queue *queue, sim_event *event) {
     if (event->place == 0) {
         return;
     }
@@ -131,14 +131,14 @@ void queue_remove(sim_queue *queue, sim_event *event) {
     }
 }
 
-dw_time queue_next_at(const sim_queue *queue) {
+dw_time sim_queue_next_at(const sim_queue *queue) {
     if (queue->batch_count > 0) {
         return queue->batch_at;
     }
     return queue->count > 0 ? queue->heap[0].at : DW_TIME_MAX;
 }
 
-size_t queue_fill(sim_queue *queue) {
+size_t sim_queue_fill(sim_queue *queue) {
     if (queue->batch_count > 0 || queue->count == 0) {
         return queue->batch_count;
     }
@@ -152,18 +152,18 @@ size_t queue_fill(sim_queue *queue) {
     return queue->batch_count;
 }
 
-sim_event *queue_take(sim_queue *queue, size_t n) {
+sim_event *sim_queue_take(sim_queue *queue, size_t n) {
     sim_event *event = queue->batch[queue->batch_head + n];
     batch_remove(queue, queue->batch_head + n);
     return event;
 }
 
-void queue_clear(sim_queue *queue) {
+void sim_queue_clear(sim_queue *queue) {
     queue->count = 0;
     queue->batch_count = queue->batch_head = 0;
 }
 
-void queue_free(sim_queue *queue) {
+void sim_queue_free(sim_queue *queue) {
     free(queue->heap);
     free(queue->batch);
     *queue = (sim_queue){0};

@@ -20,7 +20,7 @@ sim_runner *sim_runner_new(void) {
         return NULL;
     }
     runner->world.scratch = malloc(DW_RECV_MAX);
-    runner->trace = trace_new();
+    runner->trace = sim_trace_new();
     if (runner->world.scratch == NULL || runner->trace == NULL) {
         sim_runner_free(runner);
         return NULL;
@@ -33,35 +33,35 @@ void sim_runner_free(sim_runner *runner) {
         return;
     }
     dw_world *world = &runner->world;
-    memory_free(world);
-    queue_free(&world->queue);
-    choices_free(&world->choices);
+    sim_memory_free(world);
+    sim_queue_free(&world->queue);
+    sim_choices_free(&world->choices);
     free(world->host_table);
     free(world->scratch);
-    trace_free(runner->trace);
+    sim_trace_free(runner->trace);
     free(runner);
 }
 
 static void end_hosts(dw_world *world, bool check_leaks) {
     for (dw_host *host = world->hosts; host != NULL; host = host->next) {
-        host_end(host, check_leaks && !world->failed);
+        sim_host_end(host, check_leaks && !world->failed);
     }
 }
 
 void sim_run(sim_runner *runner, const dw_scenario *scenario, const sim_source *source,
              const sim_run_options *options, sim_outcome *outcome) {
     dw_world *world = &runner->world;
-    world_reset(world);
+    sim_world_reset(world);
     memset(outcome, 0, sizeof(*outcome));
     world->scenario = scenario;
     world->options = options;
     world->outcome = outcome;
     world->stuck_max = scenario->stuck_max > 0 ? scenario->stuck_max : world->stuck_max;
     world->events_max = scenario->events_max > 0 ? scenario->events_max : world->events_max;
-    trace_clear(runner->trace);
+    sim_trace_clear(runner->trace);
     world->trace = options->trace ? runner->trace : NULL;
     runner->traced = options->trace;
-    choices_begin(world, source, options);
+    sim_choices_begin(world, source, options);
     scenario->run(world);
     end_hosts(world, !scenario->leaks_ok);
     outcome->hash = world->hash;

@@ -37,8 +37,8 @@ void sim_offers_free(sim_offers *offers);
 
 /* What a run is asked to keep. Zero: nothing but the outcome. */
 typedef struct sim_run_options {
-    bool trace;            /* keep the trace, for timeline and comparison */
-    sim_offers *offers;    /* not NULL: append each draw offered, of the kinds in offer_kinds */
+    bool trace;         /* keep the trace, for timeline and comparison */
+    sim_offers *offers; /* not NULL: append each draw offered, of the kinds in offer_kinds */
     uint32_t offer_kinds;
     /* Not NULL: called with each deviation as it is taken, before it takes effect: what a parent
      * process still knows when this one dies. */
@@ -51,13 +51,13 @@ typedef struct sim_run_options {
 
 typedef struct sim_outcome {
     bool failed;
-    char oracle[32];      /* "always", "leak", "livelock", "contract", "dead-transport", "crash", ... */
-    char message[400];    /* one line, the same for the same bug */
-    char where[160];      /* file:line, host or protocol; part of the bug's identity */
-    uint64_t hash;        /* over every event and every deviation */
+    char oracle[32]; /* "always", "leak", "livelock", "contract", "dead-transport", "crash", ... */
+    char message[400]; /* one line, the same for the same bug */
+    char where[160];   /* file:line, host or protocol; part of the bug's identity */
+    uint64_t hash;     /* over every event and every deviation */
     uint64_t events;
     dw_time virtual_time;
-    uint64_t deviations;  /* how many were taken */
+    uint64_t deviations; /* how many were taken */
 } sim_outcome;
 
 /* The trace of a traced run. */
@@ -78,8 +78,8 @@ const sim_list *sim_runner_taken(sim_runner *runner);
 /* The trace of the last run, or NULL. */
 const sim_trace *sim_runner_trace(sim_runner *runner);
 
-/* Number of lines, and one line of the timeline, without a newline; `colour` as on a terminal. Good until
- * the next call. `event_hash` is the rolling hash up to and with that line. */
+/* Number of lines, and one line of the timeline, without a newline; `colour` as on a terminal. Good
+ * until the next call. `event_hash` is the rolling hash up to and with that line. */
 size_t sim_trace_count(const sim_trace *trace);
 const char *sim_trace_line(const sim_trace *trace, size_t i, bool colour);
 uint64_t sim_trace_hash(const sim_trace *trace, size_t i);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets as a host's reactor sees them: the slots of the wire, in front of listeners and of the ends
- * of streams. A socket that is open and nothing more yet has no object; one that is bound has a
- * listener's. Errors are those of Linux's calls (bind(2), connect(2), listen(2)).
+ * Sockets as a host's reactor sees them: the slots of the wire, in front of listeners and of the
+ * ends of streams. A socket that is open and nothing more yet has no object; one that is bound has
+ * a listener's. Errors are those of Linux's calls (bind(2), connect(2), listen(2)).
  */
 #include "internal.h"
 
@@ -25,7 +25,7 @@ static sim_listener *listener_of(const dw_io *io) {
 
 /* ---- Listeners ---- */
 
-sim_listener *listener_find(dw_host *host, uint16_t port) {
+sim_listener *sim_listener_find(dw_host *host, uint16_t port) {
     for (sim_listener *l = host->listeners; l != NULL; l = l->next) {
         if (l->port == port && l->listening) {
             return host->power == POWER_UP ? l : NULL;
@@ -58,12 +58,13 @@ static void poke_listener(sim_listener *listener) {
     dw_host *host = listener->host;
     if (listener->accept_head != NULL && listener->io != NULL &&
         (listener->io->want & DW_READABLE) != 0 && listener->ready.place == 0) {
-        dw_time at = host->stalled_until > host->world->now ? host->stalled_until : host->world->now;
-        world_schedule(host->world, &listener->ready, at);
+        dw_time at =
+            host->stalled_until > host->world->now ? host->stalled_until : host->world->now;
+        sim_world_schedule(host->world, &listener->ready, at);
     }
 }
 
-void listener_enqueue(sim_listener *listener, sim_conn *conn) {
+void sim_listener_enqueue(sim_listener *listener, sim_conn *conn) {
     conn->listener = listener;
     conn->next_accept = NULL;
     if (listener->accept_tail != NULL) {
@@ -73,10 +74,10 @@ void listener_enqueue(sim_listener *listener, sim_conn *conn) {
     }
     listener->accept_tail = conn;
     listener->accept_count++;
-    listener_ready(listener);
+    sim_listener_ready(listener);
 }
 
-void listener_ready(sim_listener *listener) {
+void sim_listener_ready(sim_listener *listener) {
     dw_host *host = listener->host;
     if (host->power != POWER_UP || listener->io == NULL || listener->accept_head == NULL ||
         (listener->io->want & DW_READABLE) == 0) {
@@ -86,9 +87,9 @@ void listener_ready(sim_listener *listener) {
         poke_listener(listener);
         return;
     }
-    host_enter(host);
+    sim_host_enter(host);
     dw_io_ready(&host->reactor, listener->io, DW_READABLE);
-    host_leave(host);
+    sim_host_leave(host);
 }
 
 static sim_conn *take_waiting(sim_listener *listener) {
@@ -105,12 +106,12 @@ static sim_conn *take_waiting(sim_listener *listener) {
 }
 
 /* What waits to be accepted is reset, as Linux does. */
-void listener_close(sim_listener *listener) {
+void sim_listener_close(sim_listener *listener) {
     dw_host *host = listener->host;
     for (sim_conn *conn = take_waiting(listener); conn != NULL; conn = take_waiting(listener)) {
-        stream_close(&conn->end[1], true);
+        sim_stream_close(&conn->end[1], true);
     }
-    queue_remove(&host->world->queue, &listener->ready);
+    sim_queue_remove(&host->world->queue, &listener->ready);
     for (sim_listener **l = &host->listeners; *l != NULL; l = &(*l)->next) {
         if (*l == listener) {
             *l = listener->next;
@@ -131,7 +132,7 @@ static bool is_own_address(dw_host *host, const dw_address *address) {
     static const uint8_t any[16] = {0};
     size_t len = address->kind == DW_ADDRESS_IPV4 ? 4 : 16;
     return memcmp(address->ip, any, len) == 0 ||
-           host_by_address(host->world, host, address) == host;
+           sim_host_by_address(host->world, host, address) == host;
 }
 
 static int sim_bind(dw_reactor *reactor, dw_io *io, const dw_address *address) {
@@ -142,7 +143,7 @@ static int sim_bind(dw_reactor *reactor, dw_io *io, const dw_address *address) {
     if (address->port != 0 && port_taken(host, address->port)) {
         return -EADDRINUSE;
     }
-    sim_listener *listener = world_alloc(host->world, sizeof(*listener));
+    sim_listener *listener = sim_world_alloc(host->world, sizeof(*listener));
     *listener = (sim_listener){.ready = {.type = EV_LISTENER}, .host = host};
     listener->port = address->port != 0 ? address->port : free_port(host);
     if (listener->port == 0) {
@@ -165,11 +166,11 @@ static int sim_listen(dw_reactor *reactor, dw_io *io, int backlog) {
 /* An address that nobody has: the SYNs go nowhere, like any to a dark machine. */
 static int sim_connect(dw_reactor *reactor, dw_io *io, const dw_address *address) {
     dw_host *host = host_of(reactor);
-    dw_host *to = host_by_address(host->world, host, address);
+    dw_host *to = sim_host_by_address(host->world, host, address);
     uint16_t port = 0;
     if (is_listener(io)) {
         port = listener_of(io)->port;
-        listener_close(listener_of(io));
+        sim_listener_close(listener_of(io));
     }
     if (to == NULL) {
         return -ENETUNREACH;
@@ -177,7 +178,7 @@ static int sim_connect(dw_reactor *reactor, dw_io *io, const dw_address *address
     if (port == 0 && (port = free_port(host)) == 0) {
         return -EADDRNOTAVAIL;
     }
-    sim_end *end = &stream_connect(host, to, address->port)->end[0];
+    sim_end *end = &sim_stream_connect(host, to, address->port)->end[0];
     end->port = port;
     end->io = io;
     io->socket = (dw_socket)end;
@@ -208,12 +209,12 @@ static int sim_accept(dw_reactor *reactor, dw_io *io, dw_io *accepted, dw_addres
 
 static ssize_t sim_recv(dw_reactor *reactor, dw_io *io, const uint8_t **data) {
     (void)reactor;
-    return stream_recv(end_of(io), data);
+    return sim_stream_recv(end_of(io), data);
 }
 
 static ssize_t sim_send(dw_reactor *reactor, dw_io *io, const struct iovec *pieces, int count) {
     (void)reactor;
-    return stream_send(end_of(io), pieces, count);
+    return sim_stream_send(end_of(io), pieces, count);
 }
 
 static int sim_shutdown(dw_reactor *reactor, dw_io *io) {
@@ -222,7 +223,7 @@ static int sim_shutdown(dw_reactor *reactor, dw_io *io) {
     if ((end->flags & E_DEAD) != 0) {
         return -ENOTCONN;
     }
-    stream_fin(end);
+    sim_stream_fin(end);
     return 0;
 }
 
@@ -233,9 +234,9 @@ static void sim_close(dw_reactor *reactor, dw_io *io, bool reset) {
         return;
     }
     if (is_listener(io)) {
-        listener_close(listener_of(io));
+        sim_listener_close(listener_of(io));
     } else {
-        stream_close(end_of(io), reset);
+        sim_stream_close(end_of(io), reset);
     }
     io->socket = DW_SOCKET_NONE;
 }
@@ -278,7 +279,7 @@ static void sim_watch(dw_reactor *reactor, dw_io *io) {
     }
     sim_end *end = end_of(io);
     end->io = io->want != 0 ? io : NULL;
-    stream_poke(end);
+    sim_stream_poke(end);
 }
 
 const dw_wire sim_wire = {

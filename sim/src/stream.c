@@ -18,7 +18,8 @@ enum { SYN_RETRIES = 6 };
 enum { DATA_RETRIES = 15 };
 #define RTO_MIN DW_MSEC(200)
 #define RTO_MAX DW_SEC(120)
-/* How long a held segment waits for company: Linux's delayed-ACK ceiling, for want of a better one. */
+/* How long a held segment waits for company: Linux's delayed-ACK ceiling, for want of a better one.
+ */
 #define JOIN_WAIT DW_MSEC(40)
 
 /* A packet outside the order of the stream: a reset, or a window update. */
@@ -39,18 +40,18 @@ static void format_end(char *out, size_t size, const sim_end *end) {
     }
 }
 
-void stream_format(char *out, size_t size, const sim_end *from) {
+void sim_stream_format(char *out, size_t size, const sim_end *from) {
     char a[80], b[80];
     format_end(a, sizeof(a), from);
     format_end(b, sizeof(b), peer_of((sim_end *)(uintptr_t)from));
     snprintf(out, size, "%s>%s", a, b);
 }
 
-uint64_t stream_hash(sim_end *from) {
+uint64_t sim_stream_hash(sim_end *from) {
     if (from->flow_hash == 0) {
         char name[SIM_WHO_MAX];
-        stream_format(name, sizeof(name), from);
-        from->flow_hash = hash_text(HASH_START, name);
+        sim_stream_format(name, sizeof(name), from);
+        from->flow_hash = sim_hash_text(HASH_START, name);
     }
     return from->flow_hash;
 }
@@ -60,16 +61,16 @@ static uint64_t draw(sim_end *from, sim_kind kind, uint64_t *counter, uint64_t o
     if (!choice_active(world, kind)) {
         return 0;
     }
-    return choice_draw(world, kind, (sim_who){WHO_FLOW, from}, sim_kind_name(kind), counter,
-                       options);
+    return sim_choice_draw(world, kind, (sim_who){WHO_FLOW, from}, sim_kind_name(kind), counter,
+                           options);
 }
 
 static void trace_flow(sim_end *from, char mark, const char *text) {
     dw_world *world = from->host->world;
     if (world->trace != NULL) {
         char name[SIM_WHO_MAX];
-        stream_format(name, sizeof(name), from);
-        trace_line(world, mark, name, "%s", text);
+        sim_stream_format(name, sizeof(name), from);
+        sim_trace_add(world, mark, name, "%s", text);
     }
 }
 
@@ -78,7 +79,7 @@ static void trace_flow(sim_end *from, char mark, const char *text) {
 static void drop_chain(dw_world *world, sim_segment **head, sim_segment **tail) {
     while (*head != NULL) {
         sim_segment *next = (*head)->next;
-        segment_free(world, *head);
+        sim_segment_free(world, *head);
         *head = next;
     }
     *tail = NULL;
@@ -87,8 +88,8 @@ static void drop_chain(dw_world *world, sim_segment **head, sim_segment **tail) 
 static void free_conn(dw_world *world, sim_conn *conn) {
     for (int i = 0; i < 2; i++) {
         sim_end *end = &conn->end[i];
-        queue_remove(&world->queue, &end->arrival);
-        queue_remove(&world->queue, &end->ready);
+        sim_queue_remove(&world->queue, &end->arrival);
+        sim_queue_remove(&world->queue, &end->ready);
         drop_chain(world, &end->flight_head, &end->flight_tail);
         drop_chain(world, &end->queue_head, &end->queue_tail);
         drop_chain(world, &end->blocked_head, &end->blocked_tail);
@@ -106,7 +107,7 @@ static void free_conn(dw_world *world, sim_conn *conn) {
 }
 
 /* Both programs are done with it and nothing is under way. */
-void stream_release(sim_conn *conn) {
+void sim_stream_release(sim_conn *conn) {
     sim_end *a = &conn->end[0], *b = &conn->end[1];
     if ((a->flags & b->flags & E_CLOSED) != 0 && conn->pins == 0 && a->flight_head == NULL &&
         b->flight_head == NULL && a->blocked_head == NULL && b->blocked_head == NULL &&
@@ -119,7 +120,7 @@ static void init_end(sim_end *end, dw_host *host, dw_host *other, uint8_t side) 
     end->arrival.type = EV_ARRIVAL;
     end->ready.type = EV_READY;
     end->host = host;
-    end->link = link_between(host, other);
+    end->link = sim_link_between(host, other);
     end->side = side;
 }
 
@@ -129,7 +130,7 @@ static sim_conn *take_conn(dw_world *world) {
         world->memory.free_conns = conn->next;
         memset(conn, 0, sizeof(*conn));
     } else {
-        conn = conn_new(world);
+        conn = sim_conn_new(world);
     }
     conn->next = world->conns;
     if (conn->next != NULL) {
@@ -139,7 +140,7 @@ static sim_conn *take_conn(dw_world *world) {
     return conn;
 }
 
-void stream_free_all(dw_world *world) {
+void sim_stream_free_all(dw_world *world) {
     while (world->conns != NULL) {
         free_conn(world, world->conns);
     }
@@ -152,7 +153,7 @@ static void schedule_first(sim_end *to) {
     if (first != NULL && to->arrival.place == 0) {
         to->arrival.at = first->at;
         to->arrival.sequence = first->sequence;
-        queue_add(&to->host->world->queue, &to->arrival);
+        sim_queue_add(&to->host->world->queue, &to->arrival);
     }
 }
 
@@ -160,7 +161,7 @@ static void schedule_first(sim_end *to) {
 static void transmit(sim_end *from, sim_segment *segment) {
     dw_world *world = from->host->world;
     sim_end *to = peer_of(from);
-    dw_time at = world->now + link_delay(from->link);
+    dw_time at = world->now + sim_link_delay(from->link);
     segment->at = at > to->last_arrival ? at : to->last_arrival;
     segment->sequence = ++world->sequence;
     to->last_arrival = segment->at;
@@ -176,17 +177,17 @@ static void transmit(sim_end *from, sim_segment *segment) {
 }
 
 static void transmit_packet(sim_end *from, sim_packet packet) {
-    sim_segment *segment = segment_new(from->host->world, 0);
+    sim_segment *segment = sim_segment_new(from->host->world, 0);
     segment->packet = (uint8_t)packet;
     transmit(from, segment);
 }
 
 static void send_control(sim_end *from, bool window) {
     dw_world *world = from->host->world;
-    sim_control *control = world_alloc(world, sizeof(*control));
+    sim_control *control = sim_world_alloc(world, sizeof(*control));
     *control = (sim_control){{.type = EV_CONTROL}, peer_of(from), window};
     conn_of(from)->pins++;
-    world_schedule(world, &control->event, world->now + link_delay(from->link));
+    sim_world_schedule(world, &control->event, world->now + sim_link_delay(from->link));
 }
 
 /* RST travels by itself and is not repeated when it is lost. */
@@ -219,9 +220,9 @@ static unsigned due(const sim_end *end) {
     return end->io != NULL ? readiness(end) & end->io->want : 0;
 }
 
-void stream_poke(sim_end *end) {
+void sim_stream_poke(sim_end *end) {
     if (due(end) != 0 && end->ready.place == 0) {
-        world_schedule(end->host->world, &end->ready, end->host->world->now);
+        sim_world_schedule(end->host->world, &end->ready, end->host->world->now);
     }
 }
 
@@ -234,27 +235,27 @@ static void dispatch(sim_end *end) {
     }
     if (host->stalled_until > host->world->now) {
         if (end->ready.place == 0) {
-            world_schedule(host->world, &end->ready, host->stalled_until);
+            sim_world_schedule(host->world, &end->ready, host->stalled_until);
         }
         return;
     }
     conn_of(end)->pins++;
-    host_enter(host);
+    sim_host_enter(host);
     dw_io_ready(&host->reactor, end->io, ready);
-    host_leave(host);
+    sim_host_leave(host);
     conn_of(end)->pins--;
-    stream_poke(end);
-    stream_release(conn_of(end));
+    sim_stream_poke(end);
+    sim_stream_release(conn_of(end));
 }
 
 static void unhold(sim_end *end) {
     if ((end->flags & E_HELD) != 0) {
         end->flags &= ~(uint32_t)E_HELD;
-        queue_remove(&end->host->world->queue, &end->ready);
+        sim_queue_remove(&end->host->world->queue, &end->ready);
     }
 }
 
-void stream_ready(sim_end *end) {
+void sim_stream_ready(sim_end *end) {
     unhold(end);
     dispatch(end);
 }
@@ -282,27 +283,27 @@ static void end_died(sim_end *end, int error) {
         drop_chain(end->host->world, &end->blocked_head, &end->blocked_tail);
         end->blocked = 0;
         end->flags |= E_DEAD;
-        stream_release(conn_of(end));
+        sim_stream_release(conn_of(end));
     }
 }
 
 static void window_opens(sim_end *from);
 
-void stream_control_event(sim_event *event) {
+void sim_stream_control_event(sim_event *event) {
     sim_control *control = DW_CONTAINER_OF(event, sim_control, event);
     sim_end *end = control->to;
     sim_end *from = peer_of(end);
     dw_world *world = end->host->world;
-    bool lost = link_is_down(from->link) || machine_dark(end);
+    bool lost = sim_link_is_down(from->link) || machine_dark(end);
     world_mark(world, 0x1003 + end->side + conn_of(end)->ordinal * 16);
     if (lost && control->window) {
-        world_schedule(world, event, world->now + RTO_MIN); /* a zero-window probe asks again */
+        sim_world_schedule(world, event, world->now + RTO_MIN); /* a zero-window probe asks again */
         return;
     }
     conn_of(end)->pins--;
     if (lost) {
         trace_flow(from, ' ', "RST lost");
-        stream_release(conn_of(end));
+        sim_stream_release(conn_of(end));
     } else if (control->window) {
         window_opens(end);
     } else {
@@ -326,7 +327,7 @@ static sim_segment *take_first(sim_end *to) {
 static void drop_first(sim_end *to) {
     sim_segment *first = take_first(to);
     to->outstanding -= first->len;
-    segment_free(to->host->world, first);
+    sim_segment_free(to->host->world, first);
     schedule_first(to);
 }
 
@@ -340,10 +341,11 @@ static void delay_flight(sim_end *to, dw_time at) {
     }
     to->arrival.at = at;
     to->arrival.sequence = to->flight_head->sequence;
-    queue_add(&to->host->world->queue, &to->arrival);
+    sim_queue_add(&to->host->world->queue, &to->arrival);
 }
 
-/* The first packet was lost: sent again later, twice as late each time, until the sender gives up. */
+/* The first packet was lost: sent again later, twice as late each time, until the sender gives up.
+ */
 static void lose_first(sim_end *to) {
     sim_end *from = peer_of(to);
     dw_world *world = to->host->world;
@@ -376,11 +378,11 @@ static void syn_refused(sim_end *server) {
 static void syn_arrives(sim_end *server) {
     sim_end *client = peer_of(server);
     sim_conn *conn = conn_of(server);
-    sim_listener *listener = listener_find(server->host, server->port);
+    sim_listener *listener = sim_listener_find(server->host, server->port);
     if ((client->flags & (E_CLOSED | E_DEAD)) != 0) {
         server->flags |= E_CLOSED;
         drop_first(server);
-        stream_release(conn);
+        sim_stream_release(conn);
         return;
     }
     if ((server->flags & E_SYN_SEEN) == 0) {
@@ -390,8 +392,8 @@ static void syn_arrives(sim_end *server) {
             /* Retries come 1, 3, 7, ... times the first wait after the first SYN. */
             trace_flow(client, ' ', "SYN lost");
             server->tries = (uint8_t)drops;
-            delay_flight(server, server->host->world->now +
-                                     SYN_RETRY_FIRST * (((dw_time)1 << drops) - 1));
+            delay_flight(server,
+                         server->host->world->now + SYN_RETRY_FIRST * (((dw_time)1 << drops) - 1));
             return;
         }
     }
@@ -412,7 +414,7 @@ static void syn_ack_arrives(sim_end *client) {
     drop_first(client);
     if ((client->flags & (E_CLOSED | E_DEAD)) != 0) {
         server->flags |= E_CLOSED | E_DEAD;
-        stream_release(conn_of(client));
+        sim_stream_release(conn_of(client));
         return;
     }
     trace_flow(server, ' ', "SYN-ACK");
@@ -422,12 +424,12 @@ static void syn_ack_arrives(sim_end *client) {
 }
 
 static void ack_arrives(sim_end *server) {
-    sim_listener *listener = listener_find(server->host, server->port);
+    sim_listener *listener = sim_listener_find(server->host, server->port);
     drop_first(server);
     if (listener == NULL) {
-        stream_close(server, true);
+        sim_stream_close(server, true);
     } else {
-        listener_enqueue(listener, conn_of(server));
+        sim_listener_enqueue(listener, conn_of(server));
     }
 }
 
@@ -481,8 +483,8 @@ static void data_arrives(sim_end *to) {
     unhold(to);
     if (!held && draw(from, SIM_JOIN, &to->joins, 2) != 0) {
         to->flags |= E_HELD;
-        queue_remove(&world->queue, &to->ready);
-        world_schedule(world, &to->ready, world->now + JOIN_WAIT);
+        sim_queue_remove(&world->queue, &to->ready);
+        sim_world_schedule(world, &to->ready, world->now + JOIN_WAIT);
         return;
     }
     dispatch(to);
@@ -494,14 +496,14 @@ static void fin_arrives(sim_end *to) {
     unhold(to);
     to->flags |= E_FIN_SEEN;
     if ((to->flags & E_CLOSED) != 0) {
-        stream_release(conn_of(to));
+        sim_stream_release(conn_of(to));
     } else {
         dispatch(to);
     }
 }
 
-/* Nobody is there for it any more: RST (RFC 9293, section 3.10.7.1). A reader that has closed while it
- * still had something to send loses that too, as Linux does. */
+/* Nobody is there for it any more: RST (RFC 9293, section 3.10.7.1). A reader that has closed while
+ * it still had something to send loses that too, as Linux does. */
 static void arrives_nowhere(sim_end *to) {
     sim_packet packet = (sim_packet)to->flight_head->packet;
     bool vanished = (to->flags & E_VANISHED) != 0;
@@ -518,17 +520,17 @@ static void arrives_nowhere(sim_end *to) {
         to->blocked = 0;
         send_reset(to);
     } else {
-        stream_release(conn_of(to));
+        sim_stream_release(conn_of(to));
     }
 }
 
-void stream_arrival(sim_end *to) {
+void sim_stream_arrival(sim_end *to) {
     sim_end *from = peer_of(to);
     sim_segment *first = to->flight_head;
     dw_world *world = to->host->world;
     world_mark(world, 0x1000 + first->packet * 2u + to->side + conn_of(to)->ordinal * 64 +
                           ((uint64_t)first->len << 32));
-    if (link_is_down(from->link) || machine_dark(to)) {
+    if (sim_link_is_down(from->link) || machine_dark(to)) {
         lose_first(to);
         return;
     }
@@ -558,7 +560,7 @@ void stream_arrival(sim_end *to) {
 
 /* ---- The program's side ---- */
 
-sim_conn *stream_connect(dw_host *host, dw_host *to, uint16_t port) {
+sim_conn *sim_stream_connect(dw_host *host, dw_host *to, uint16_t port) {
     dw_world *world = host->world;
     sim_conn *conn = take_conn(world);
     conn->ordinal = ++host->connections;
@@ -603,7 +605,7 @@ static void window_opens(sim_end *from) {
         release_blocked(from);
         dispatch(from);
     }
-    stream_release(conn_of(from));
+    sim_stream_release(conn_of(from));
 }
 
 /* Everything that waits, joined in the world's scratch buffer; at most DW_RECV_MAX. */
@@ -624,14 +626,14 @@ static uint32_t recv_joined(sim_end *end, const uint8_t **data) {
         if (end->queue_head == NULL) {
             end->queue_tail = NULL;
         }
-        segment_free(world, s);
+        sim_segment_free(world, s);
     }
     *data = world->scratch;
     return n;
 }
 
-/* The part of the first segment up to `n` bytes. The segment goes back when it is used up; its bytes
- * stay in place until the next segment is made, which is after the flush. */
+/* The part of the first segment up to `n` bytes. The segment goes back when it is used up; its
+ * bytes stay in place until the next segment is made, which is after the flush. */
 static void recv_first(sim_end *end, const uint8_t **data, uint32_t n) {
     dw_world *world = end->host->world;
     sim_segment *s = end->queue_head;
@@ -643,13 +645,13 @@ static void recv_first(sim_end *end, const uint8_t **data, uint32_t n) {
             end->queue_tail = NULL;
         }
         if (world->lent != NULL) {
-            segment_free(world, world->lent);
+            sim_segment_free(world, world->lent);
         }
         world->lent = s;
     }
 }
 
-ssize_t stream_recv(sim_end *end, const uint8_t **data) {
+ssize_t sim_stream_recv(sim_end *end, const uint8_t **data) {
     if ((end->flags & E_DEAD) != 0) {
         return -(ssize_t)end->error;
     }
@@ -664,7 +666,7 @@ ssize_t stream_recv(sim_end *end, const uint8_t **data) {
     } else {
         uint32_t all = recv_joined(end, data);
         if (n < all) { /* cut behind the first segment: give the rest back */
-            sim_segment *rest = segment_new(end->host->world, all - n);
+            sim_segment *rest = sim_segment_new(end->host->world, all - n);
             rest->packet = PACKET_DATA;
             memcpy(rest->data, *data + n, all - n);
             rest->next = end->queue_head;
@@ -695,7 +697,7 @@ static void gather(uint8_t *out, const struct iovec *pieces, int count, size_t s
 
 static sim_segment *make_data(sim_end *from, const struct iovec *pieces, int count, size_t skip,
                               size_t n) {
-    sim_segment *segment = segment_new(from->host->world, n);
+    sim_segment *segment = sim_segment_new(from->host->world, n);
     segment->packet = PACKET_DATA;
     gather(segment->data, pieces, count, skip, n);
     return segment;
@@ -731,7 +733,7 @@ static size_t send_some(sim_end *from, const struct iovec *pieces, int count, si
     return now + later;
 }
 
-ssize_t stream_send(sim_end *from, const struct iovec *pieces, int count) {
+ssize_t sim_stream_send(sim_end *from, const struct iovec *pieces, int count) {
     size_t total = 0;
     for (int i = 0; i < count; i++) {
         total += pieces[i].iov_len;
@@ -754,12 +756,12 @@ ssize_t stream_send(sim_end *from, const struct iovec *pieces, int count) {
     return (ssize_t)send_some(from, pieces, count, limit > 0 ? first.iov_len : total);
 }
 
-void stream_fin(sim_end *end) {
+void sim_stream_fin(sim_end *end) {
     if ((end->flags & (E_FIN_QUEUED | E_DEAD)) != 0) {
         return;
     }
     end->flags |= E_FIN_QUEUED;
-    sim_segment *fin = segment_new(end->host->world, 0);
+    sim_segment *fin = sim_segment_new(end->host->world, 0);
     fin->packet = PACKET_FIN;
     if (end->blocked_head != NULL) {
         block(end, fin);
@@ -768,14 +770,14 @@ void stream_fin(sim_end *end) {
     }
 }
 
-void stream_close(sim_end *end, bool reset) {
+void sim_stream_close(sim_end *end, bool reset) {
     dw_world *world = end->host->world;
     bool established = (end->flags & E_ESTABLISHED) != 0;
     if ((end->flags & E_CLOSED) != 0) {
         return;
     }
     end->io = NULL;
-    queue_remove(&world->queue, &end->ready);
+    sim_queue_remove(&world->queue, &end->ready);
     end->flags = (end->flags | E_CLOSED) & ~(uint32_t)E_OPEN;
     if ((end->flags & E_DEAD) == 0 && established) {
         /* RFC 2525, section 2.17, and RFC 1122, 4.2.2.13: unread data makes it a reset. */
@@ -784,23 +786,23 @@ void stream_close(sim_end *end, bool reset) {
             end->flags |= E_DEAD;
             send_reset(end);
         } else {
-            stream_fin(end);
+            sim_stream_fin(end);
         }
     }
     drop_chain(world, &end->queue_head, &end->queue_tail);
     end->outstanding -= end->unread;
     end->unread = 0;
-    stream_release(conn_of(end));
+    sim_stream_release(conn_of(end));
 }
 
-void stream_vanish(sim_end *end) {
+void sim_stream_vanish(sim_end *end) {
     dw_world *world = end->host->world;
     end->io = NULL;
-    queue_remove(&world->queue, &end->ready);
+    sim_queue_remove(&world->queue, &end->ready);
     drop_chain(world, &end->queue_head, &end->queue_tail);
     drop_chain(world, &end->blocked_head, &end->blocked_tail);
     end->outstanding -= end->unread;
     end->unread = end->blocked = 0;
     end->flags = (end->flags | E_CLOSED | E_VANISHED | E_DEAD) & ~(uint32_t)E_OPEN;
-    stream_release(conn_of(end));
+    sim_stream_release(conn_of(end));
 }

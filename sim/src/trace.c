@@ -24,26 +24,26 @@ struct sim_trace {
     char line[LINE_MAX_CHARS + 100];
 };
 
-sim_trace *trace_new(void) {
+sim_trace *sim_trace_new(void) {
     return calloc(1, sizeof(sim_trace));
 }
 
-void trace_clear(sim_trace *trace) {
+void sim_trace_clear(sim_trace *trace) {
     for (size_t i = 0; i < trace->count; i++) {
         free(trace->entries[i].text);
     }
     trace->count = 0;
 }
 
-void trace_free(sim_trace *trace) {
+void sim_trace_free(sim_trace *trace) {
     if (trace != NULL) {
-        trace_clear(trace);
+        sim_trace_clear(trace);
         free(trace->entries);
         free(trace);
     }
 }
 
-void trace_line(dw_world *world, char mark, const char *who, const char *format, ...) {
+void sim_trace_add(dw_world *world, char mark, const char *who, const char *format, ...) {
     sim_trace *trace = world->trace;
     char text[LINE_MAX_CHARS];
     int n = snprintf(text, sizeof(text), "%-*s  ", WHO_COLUMN, who);
@@ -119,7 +119,7 @@ static size_t put_byte(char *out, uint8_t byte) {
     }
 }
 
-const char *trace_bytes(char *out, size_t size, const uint8_t *data, size_t len) {
+const char *sim_trace_bytes(char *out, size_t size, const uint8_t *data, size_t len) {
     size_t n = 0, i = 0;
     out[n++] = '"';
     for (; i < len && i < BYTES_SHOWN && n + 10 < size; i++) {
@@ -142,7 +142,7 @@ static const char *who_text(char *out, size_t size, dw_reactor *reactor, dw_seen
     sim_end *end = (sim_end *)io->socket;
     bool outwards = seen == DW_SEEN_WRITE || seen == DW_SEEN_LOSE || seen == DW_SEEN_LOSE_WRITE ||
                     seen == DW_SEEN_ABORT;
-    stream_format(out, size, outwards ? end : peer_of(end));
+    sim_stream_format(out, size, outwards ? end : peer_of(end));
     return out;
 }
 
@@ -162,7 +162,7 @@ static void describe(char *out, size_t size, dw_seen seen, const dw_io *io, int 
         break;
     case DW_SEEN_DATA:
         snprintf(out, size, "%s: data_received %zu %s", name, len,
-                 trace_bytes(bytes, sizeof(bytes), data, len));
+                 sim_trace_bytes(bytes, sizeof(bytes), data, len));
         break;
     case DW_SEEN_LOST:
         snprintf(out, size, "%s: connection_lost: %s", name,
@@ -182,8 +182,9 @@ static void describe(char *out, size_t size, dw_seen seen, const dw_io *io, int 
         snprintf(out, size, "delayed call of %s", base_name(data));
         break;
     case DW_SEEN_WRITE:
-        snprintf(out, size, "%s: write %zu %s", name, len,
-                 trace_bytes(bytes, sizeof(bytes), data, len < BYTES_SHOWN ? len : BYTES_SHOWN));
+        snprintf(
+            out, size, "%s: write %zu %s", name, len,
+            sim_trace_bytes(bytes, sizeof(bytes), data, len < BYTES_SHOWN ? len : BYTES_SHOWN));
         break;
     case DW_SEEN_LOSE:
         snprintf(out, size, "%s: lose_connection", name);
@@ -215,13 +216,14 @@ static void describe(char *out, size_t size, dw_seen seen, const dw_io *io, int 
     }
 }
 
-void trace_observe(dw_reactor *reactor, dw_seen seen, const dw_io *io, int code, const void *data,
-                   size_t len) {
+void sim_trace_observe(dw_reactor *reactor, dw_seen seen, const dw_io *io, int code,
+                       const void *data, size_t len) {
     dw_host *host = host_of(reactor);
     dw_world *world = host->world;
-    world_mark(world, (uint64_t)seen + ((uint64_t)host->index << 8) + ((uint64_t)(unsigned)code << 32));
+    world_mark(world,
+               (uint64_t)seen + ((uint64_t)host->index << 8) + ((uint64_t)(unsigned)code << 32));
     if (seen == DW_SEEN_DATA) {
-        world_mark_bytes(world, data, len);
+        sim_world_mark_bytes(world, data, len);
     } else if (seen == DW_SEEN_CALL) {
         world->last_call = data;
     } else if (seen == DW_SEEN_WRITE) {
@@ -230,6 +232,6 @@ void trace_observe(dw_reactor *reactor, dw_seen seen, const dw_io *io, int code,
     if (world->trace != NULL) {
         char who[SIM_WHO_MAX], text[LINE_MAX_CHARS];
         describe(text, sizeof(text), seen, io, code, data, len);
-        trace_line(world, ' ', who_text(who, sizeof(who), reactor, seen, io), "%s", text);
+        sim_trace_add(world, ' ', who_text(who, sizeof(who), reactor, seen, io), "%s", text);
     }
 }

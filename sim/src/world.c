@@ -16,13 +16,13 @@ typedef struct sim_after {
     void *user;
 } sim_after;
 
-void world_schedule(dw_world *world, sim_event *event, dw_time at) {
+void sim_world_schedule(dw_world *world, sim_event *event, dw_time at) {
     event->at = at > world->now ? at : world->now;
     event->sequence = ++world->sequence;
-    queue_add(&world->queue, event);
+    sim_queue_add(&world->queue, event);
 }
 
-void world_mark_bytes(dw_world *world, const uint8_t *data, size_t len) {
+void sim_world_mark_bytes(dw_world *world, const uint8_t *data, size_t len) {
     uint64_t hash = len;
     for (; len >= 8; data += 8, len -= 8) {
         uint64_t word = 0;
@@ -38,9 +38,9 @@ void world_mark_bytes(dw_world *world, const uint8_t *data, size_t len) {
     world_mark(world, hash);
 }
 
-void world_reset(dw_world *world) {
-    queue_clear(&world->queue);
-    memory_reset(world);
+void sim_world_reset(dw_world *world) {
+    sim_queue_clear(&world->queue);
+    sim_memory_reset(world);
     world->now = 0;
     world->sequence = world->hash = world->events = 0;
     world->hosts = world->hosts_tail = NULL;
@@ -71,22 +71,22 @@ static void after_event(sim_event *event) {
 static void perform(sim_event *event) {
     switch ((sim_event_type)event->type) {
     case EV_ARRIVAL:
-        stream_arrival(DW_CONTAINER_OF(event, sim_end, arrival));
+        sim_stream_arrival(DW_CONTAINER_OF(event, sim_end, arrival));
         break;
     case EV_READY:
-        stream_ready(DW_CONTAINER_OF(event, sim_end, ready));
+        sim_stream_ready(DW_CONTAINER_OF(event, sim_end, ready));
         break;
     case EV_CONTROL:
-        stream_control_event(event);
+        sim_stream_control_event(event);
         break;
     case EV_LISTENER:
-        listener_ready(DW_CONTAINER_OF(event, sim_listener, ready));
+        sim_listener_ready(DW_CONTAINER_OF(event, sim_listener, ready));
         break;
     case EV_TURN:
-        host_turn(DW_CONTAINER_OF(event, dw_host, turn));
+        sim_host_turn(DW_CONTAINER_OF(event, dw_host, turn));
         break;
     case EV_LOOKUP:
-        host_lookup_event(event);
+        sim_host_lookup_event(event);
         break;
     case EV_AFTER:
         after_event(event);
@@ -102,31 +102,32 @@ static const char *base_name(const char *path) {
 static void check_limits(dw_world *world) {
     if (++world->stuck > world->stuck_max) {
         const char *who = world->last_call != NULL ? base_name(world->last_call) : "nobody";
-        world_finding(world, "livelock", who,
-                      "more than %u events and time does not pass; the last delayed call was armed "
-                      "at %s",
-                      (unsigned)world->stuck_max, who);
+        sim_world_finding(
+            world, "livelock", who,
+            "more than %u events and time does not pass; the last delayed call was armed "
+            "at %s",
+            (unsigned)world->stuck_max, who);
     } else if (world->events > world->events_max) {
-        world_finding(world, "endless", "world", "more than %llu events in one run",
-                      (unsigned long long)world->events_max);
+        sim_world_finding(world, "endless", "world", "more than %llu events in one run",
+                          (unsigned long long)world->events_max);
     }
 }
 
 /* The next event that is still about something; NULL: none is due by `until`. Events of the same
  * instant come first in, first out, unless a choice says otherwise. */
 static sim_event *next_event(dw_world *world, dw_time until) {
-    while (queue_next_at(&world->queue) <= until) {
-        size_t n = queue_fill(&world->queue);
+    while (sim_queue_next_at(&world->queue) <= until) {
+        size_t n = sim_queue_fill(&world->queue);
         size_t pick = 0;
         if (n == 0) {
             return NULL;
         }
         if (n > 1 && choice_active(world, SIM_ORDER)) {
-            pick = (size_t)choice_draw(world, SIM_ORDER, (sim_who){WHO_WORLD, NULL}, "order",
-                                       &world->order_draws, n < ORDER_MAX ? n : ORDER_MAX);
+            pick = (size_t)sim_choice_draw(world, SIM_ORDER, (sim_who){WHO_WORLD, NULL}, "order",
+                                           &world->order_draws, n < ORDER_MAX ? n : ORDER_MAX);
         }
-        sim_event *event = queue_take(&world->queue, pick);
-        if (event->type != EV_TURN || host_turn_due(DW_CONTAINER_OF(event, dw_host, turn))) {
+        sim_event *event = sim_queue_take(&world->queue, pick);
+        if (event->type != EV_TURN || sim_host_turn_due(DW_CONTAINER_OF(event, dw_host, turn))) {
             return event;
         }
     }
@@ -188,7 +189,7 @@ bool dw_world_run_until_idle(dw_world *world, dw_time limit) {
     dw_time until = deadline(world, limit);
     while (step(world, until)) {
     }
-    return !world->failed && queue_next_at(&world->queue) == DW_TIME_MAX;
+    return !world->failed && sim_queue_next_at(&world->queue) == DW_TIME_MAX;
 }
 
 bool dw_world_step(dw_world *world) {
@@ -199,20 +200,20 @@ bool dw_world_advance_to_next(dw_world *world) {
     if (!step(world, DW_TIME_MAX - 1)) {
         return false;
     }
-    while (queue_next_at(&world->queue) <= world->now && step(world, world->now)) {
+    while (sim_queue_next_at(&world->queue) <= world->now && step(world, world->now)) {
     }
     return !world->failed;
 }
 
 void dw_world_after(dw_world *world, dw_time delay, void (*fn)(void *user), void *user) {
-    sim_after *after = world_alloc(world, sizeof(*after));
+    sim_after *after = sim_world_alloc(world, sizeof(*after));
     *after = (sim_after){{.type = EV_AFTER}, fn, user};
-    world_schedule(world, &after->event, world->now + delay);
+    sim_world_schedule(world, &after->event, world->now + delay);
 }
 
 uint32_t dw_world_choose(dw_world *world, const char *what, uint32_t n) {
-    return choice_user(world, (sim_who){WHO_SCENARIO, NULL}, hash_text(HASH_START, "scenario"), what,
-                       n);
+    return sim_choice_user(world, (sim_who){WHO_SCENARIO, NULL},
+                           sim_hash_text(HASH_START, "scenario"), what, n);
 }
 
 void dw_world_note(dw_world *world, const char *format, ...) {
@@ -222,14 +223,14 @@ void dw_world_note(dw_world *world, const char *format, ...) {
         va_start(args, format);
         vsnprintf(text, sizeof(text), format, args);
         va_end(args);
-        trace_line(world, ' ', "scenario", "%s", text);
+        sim_trace_add(world, ' ', "scenario", "%s", text);
     }
 }
 
 /* ---- Findings ---- */
 
-void world_finding(dw_world *world, const char *oracle, const char *where, const char *format,
-                   ...) {
+void sim_world_finding(dw_world *world, const char *oracle, const char *where, const char *format,
+                       ...) {
     if (world->failed) {
         return;
     }
@@ -241,9 +242,9 @@ void world_finding(dw_world *world, const char *oracle, const char *where, const
     va_end(args);
     snprintf(outcome->oracle, sizeof(outcome->oracle), "%s", oracle);
     snprintf(outcome->where, sizeof(outcome->where), "%s", where);
-    world_mark(world, hash_text(HASH_START, oracle));
+    world_mark(world, sim_hash_text(HASH_START, oracle));
     if (world->trace != NULL) {
-        trace_line(world, '!', oracle, "%s", outcome->message);
+        sim_trace_add(world, '!', oracle, "%s", outcome->message);
     }
 }
 
@@ -253,7 +254,7 @@ void dw_world_fail(dw_world *world, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    world_finding(world, "scenario", world->scenario->name, "%s", text);
+    sim_world_finding(world, "scenario", world->scenario->name, "%s", text);
 }
 
 bool dw_world_failed(const dw_world *world) {
@@ -290,8 +291,9 @@ void dw_world_assert(dw_world *world, const dw_assertion *assertion, bool holds)
         counts[i][1]++;
     }
     if (!holds && assertion->kind == DW_ALWAYS) {
-        world_finding(world, "always", base_name(assertion->where), "%s", assertion->message);
+        sim_world_finding(world, "always", base_name(assertion->where), "%s", assertion->message);
     } else if (assertion->kind == DW_UNREACHABLE) {
-        world_finding(world, "unreachable", base_name(assertion->where), "%s", assertion->message);
+        sim_world_finding(world, "unreachable", base_name(assertion->where), "%s",
+                          assertion->message);
     }
 }

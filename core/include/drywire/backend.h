@@ -185,8 +185,8 @@ struct dw_reactor {
     size_t connecting_count, connection_count, port_count;
 };
 
-/* The `where` of every transport's memory. A wire's allocator that keeps such blocks as they are after
- * they were given back lets core name a verb on a dead transport. */
+/* The `where` of every transport's memory. A wire's allocator that keeps such blocks as they are
+ * after they were given back lets core name a verb on a dead transport. */
 extern const char dw_where_transport[];
 
 /* Where the delayed call that is due next was armed, or NULL without one: for leak reports. */
