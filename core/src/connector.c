@@ -222,7 +222,7 @@ void dw_lookup_done(dw_reactor *reactor, dw_lookup *lookup, int error, const dw_
     reactor->depth++;
     connector->looking_up = false;
     if (error < 0 || count == 0) {
-        connector_failed(connector, DW_DNS_LOOKUP, 0);
+        connector_failed(connector, DW_DNS_LOOKUP, -error);
     } else {
         connector->address_count = (unsigned)(count < ADDRESSES_MAX ? count : ADDRESSES_MAX);
         memcpy(connector->addresses, addresses, connector->address_count * sizeof(*addresses));
@@ -243,9 +243,10 @@ static void start(void *user) {
     }
     connector->lookup = (dw_lookup){.name = connector->host};
     connector->looking_up = true;
-    if (reactor->wire->resolve(reactor, &connector->lookup) < 0) {
+    int error = reactor->wire->resolve(reactor, &connector->lookup);
+    if (error < 0) {
         connector->looking_up = false;
-        connector_failed(connector, DW_DNS_LOOKUP, 0);
+        connector_failed(connector, DW_DNS_LOOKUP, -error);
     }
 }
 

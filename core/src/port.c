@@ -82,7 +82,12 @@ static bool accept_failed(dw_port *port, int error) {
     case EINTR:
     case ECONNABORTED:
     case EPROTO:
-    case EPERM:
+    case EPERM: /* and what Linux passes on from the new socket: */
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
         return true;
     default:
         dw_reactor_log(port->reactor, "%s: accept: %s", port->factory->cls->name, strerror(error));

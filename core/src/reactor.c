@@ -167,10 +167,11 @@ static int wait_turn(dw_reactor *reactor, dw_time timeout) {
     return reactor->wire->wait(reactor, timeout);
 }
 
+/* What delayed calls brought about is attended to in this turn, what input brings about in the next,
+ * after its delayed calls (vectors/README.md, "Turns of the loop"). */
 static int one_turn(dw_reactor *reactor, dw_time timeout) {
-    int error = wait_turn(reactor, timeout);
     dw_reactor_turn_ready(reactor);
-    return error;
+    return wait_turn(reactor, timeout);
 }
 
 static int loop(dw_reactor *reactor) {

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The poll(2) reactor: the set of watched descriptors, the wait, and the table that core calls.
+ *
+ * Two dense arrays side by side: what the kernel is asked (fds) and whose it is (ios). Invariant:
+ * io->slot is the io's index in both, and 0, which is the wake pipe's index, when it is in neither.
+ * An io that wants nothing is not in the set, for poll reports POLLHUP and POLLERR to whoever is. A
+ * place for each open socket is kept from its opening on, so that watching never fails.
+ */
+#include "live.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SET_ROOM_FIRST 16
+#define SET_ROOM_MAX   (UINT32_MAX / 4)
+
+struct poll_reactor {
+    struct dw_live live;
+    struct pollfd *fds;
+    dw_io **ios;
+    uint32_t count;   /* in the set, with the wake pipe */
+    uint32_t room;    /* of both arrays; always more than `sockets` */
+    uint32_t sockets; /* open, watched or not */
+};
+
+static struct poll_reactor *poll_of(dw_reactor *reactor) {
+    return (struct poll_reactor *)reactor;
+}
+
+/* ---- The set ---- */
+
+static short events_of(unsigned want) {
+    return (short)(((want & DW_READABLE) != 0 ? POLLIN : 0) |
+                   ((want & DW_WRITABLE) != 0 ? POLLOUT : 0));
+}
+
+/* An error or a hang-up is found out by doing what one wanted to do. */
+static unsigned ready_of(short revents) {
+    unsigned ready = 0;
+    if ((revents & (POLLIN | POLLERR | POLLHUP | POLLNVAL)) != 0) {
+        ready |= DW_READABLE;
+    }
+    if ((revents & (POLLOUT | POLLERR | POLLHUP | POLLNVAL)) != 0) {
+        ready |= DW_WRITABLE;
+    }
+    return ready;
+}
+
+static int set_grow(struct poll_reactor *self, uint32_t room) {
+    dw_reactor *reactor = &self->live.base;
+    struct pollfd *fds = dw_resize(reactor, self->fds, room * sizeof(*fds));
+    if (fds == NULL) {
+        return -ENOMEM;
+    }
+    self->fds = fds;
+    dw_io **ios = dw_resize(reactor, self->ios, room * sizeof(*ios));
+    if (ios == NULL) {
+        return -ENOMEM; /* fds is larger than it needs to be, which harms nobody */
+    }
+    self->ios = ios;
+    self->room = room;
+    return 0;
+}
+
+/* Makes sure that one more socket will have its place. */
+static int set_reserve(struct poll_reactor *self) {
+    if (self->sockets + 1 < self->room) {
+        return 0;
+    }
+    return self->room > SET_ROOM_MAX ? -ENOMEM : set_grow(self, self->room * 2);
+}
+
+static void set_add(struct poll_reactor *self, dw_io *io) {
+    uint32_t at = self->count++;
+    self->fds[at] = (struct pollfd){.fd = (int)io->socket};
+    io->slot = at;
+}
+
+/* The last one moves into the gap, with its revents; see dispatch for why that is safe there. */
+static void set_remove(struct poll_reactor *self, dw_io *io) {
+    uint32_t at = io->slot;
+    uint32_t last = --self->count;
+    if (at != last) {
+        self->fds[at] = self->fds[last];
+        self->ios[at] = self->ios[last];
+        self->ios[at]->slot = at;
+    }
+    io->slot = 0;
+}
+
+static void poll_watch(dw_reactor *reactor, dw_io *io) {
+    struct poll_reactor *self = poll_of(reactor);
+    if (io->want == 0) {
+        if (io->slot != 0) {
+            set_remove(self, io);
+        }
+        return;
+    }
+    if (io->slot == 0) {
+        set_add(self, io);
+    }
+    self->fds[io->slot].events = events_of(io->want);
+    self->ios[io->slot] = io;
+}
+
+/* ---- The wait ---- */
+
+/* From the last entry to the first. A callback may add entries (at the end, with no revents) and
+ * remove any; what then moves is the last entry, which has been seen already and so has no revents
+ * left, or is not yet seen and moves to a lower index, still to be seen. So each result is reported
+ * once at most, none is missed, and no pointer is kept over a callback. The wake pipe comes last.
+ */
+static void dispatch(struct poll_reactor *self, int found) {
+    for (uint32_t i = self->count; i-- > 0 && found > 0;) {
+        if (i >= self->count || self->fds[i].revents == 0) {
+            continue;
+        }
+        found--;
+        unsigned ready = ready_of(self->fds[i].revents);
+        self->fds[i].revents = 0;
+        if (i == 0) {
+            dw_live_woken(&self->live);
+            continue;
+        }
+        dw_io *io = self->ios[i];
+        ready &= io->want;
+        if (ready != 0) {
+            dw_io_ready(&self->live.base, io, ready);
+        }
+    }
+}
+
+static int poll_wait(dw_reactor *reactor, dw_time timeout) {
+    struct poll_reactor *self = poll_of(reactor);
+    struct timespec limit = {.tv_sec = 0};
+    if (timeout > 0) {
+        limit.tv_sec = (time_t)(timeout / DW_SEC(1));
+        limit.tv_nsec = (long)(timeout % DW_SEC(1));
+    }
+    int found = self->live.sys->ppoll(self->fds, self->count, timeout < 0 ? NULL : &limit, NULL);
+    if (found >= 0) {
+        dispatch(self, found);
+        return 0;
+    }
+    if (errno != EINTR) {
+        return -errno;
+    }
+    /* A signal, perhaps one of ours. The loop looks at its calls and comes back. */
+    dw_live_woken(&self->live);
+    return 0;
+}
+
+/* ---- Sockets: keeping their places ---- */
+
+static int poll_open(dw_reactor *reactor, dw_io *io, dw_address_kind kind) {
+    struct poll_reactor *self = poll_of(reactor);
+    int error = set_reserve(self);
+    if (error == 0) {
+        error = dw_live_open(reactor, io, kind);
+    }
+    self->sockets += error == 0;
+    return error;
+}
+
+static int poll_accept(dw_reactor *reactor, dw_io *listener, dw_io *conn, dw_address *peer) {
+    struct poll_reactor *self = poll_of(reactor);
+    int error = set_reserve(self);
+    if (error == 0) {
+        error = dw_live_accept(reactor, listener, conn, peer);
+    }
+    self->sockets += error == 0;
+    return error;
+}
+
+static void poll_close(dw_reactor *reactor, dw_io *io, bool reset) {
+    struct poll_reactor *self = poll_of(reactor);
+    if (io->slot != 0) {
+        set_remove(self, io);
+    }
+    if (io->socket != DW_SOCKET_NONE) {
+        self->sockets--;
+        dw_live_close(reactor, io, reset);
+    }
+}
+
+/* ---- Life ---- */
+
+static void poll_destroy(dw_reactor *reactor) {
+    struct poll_reactor *self = poll_of(reactor);
+    dw_live_fini(&self->live);
+    dw_free(reactor, self->fds);
+    dw_free(reactor, self->ios);
+    const dw_allocator allocator = reactor->allocator;
+    allocator.release(allocator.user, self);
+}
+
+static const dw_wire poll_wire = {
+    .name = "poll",
+    .now = dw_live_now,
+    .wall_clock = dw_live_wall_clock,
+    .random = dw_live_random,
+    .choose = dw_live_choose,
+    .open = poll_open,
+    .bind = dw_live_bind,
+    .listen = dw_live_listen,
+    .connect = dw_live_connect,
+    .connect_result = dw_live_connect_result,
+    .accept = poll_accept,
+    .recv = dw_live_recv,
+    .send = dw_live_send,
+    .shutdown = dw_live_shutdown,
+    .close = poll_close,
+    .local_address = dw_live_local_address,
+    .get_option = dw_live_get_option,
+    .set_option = dw_live_set_option,
+    .watch = poll_watch,
+    .resolve = dw_live_resolve,
+    .resolve_cancel = dw_live_resolve_cancel,
+    .wait = poll_wait,
+    .run_begin = dw_live_run_begin,
+    .run_end = dw_live_run_end,
+    .destroy = poll_destroy,
+};
+
+/* The wake pipe takes index 0 for good. */
+static int set_init(struct poll_reactor *self) {
+    int error = set_grow(self, SET_ROOM_FIRST);
+    if (error == 0) {
+        self->fds[0] = (struct pollfd){.fd = self->live.wake_read, .events = POLLIN};
+        self->ios[0] = NULL;
+        self->count = 1;
+    }
+    return error;
+}
+
+dw_reactor *dw_poll_new(const dw_poll_options *options, const struct dw_syscalls *sys) {
+    static const dw_poll_options defaults = {0};
+    if (options == NULL) {
+        options = &defaults;
+    }
+    const dw_allocator *allocator =
+        options->allocator != NULL ? options->allocator : &dw_allocator_libc;
+    struct poll_reactor *self = allocator->alloc(allocator->user, sizeof(*self), DW_HERE);
+    if (self == NULL) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    memset(self, 0, sizeof(*self));
+    dw_reactor_init(&self->live.base, &poll_wire, allocator);
+    int error = dw_live_init(&self->live, sys, options);
+    if (error == 0) {
+        error = set_init(self);
+    }
+    if (error != 0) {
+        dw_reactor_free(&self->live.base);
+        errno = -error;
+        return NULL;
+    }
+    return &self->live.base;
+}
+
+dw_reactor *dw_poll_reactor_new(const dw_poll_options *options) {
+    return dw_poll_new(options, &dw_syscalls_libc);
+}
+
+int dw_poll_reactor_signal(const dw_reactor *reactor) {
+    return ((const struct dw_live *)reactor)->signal;
+}
