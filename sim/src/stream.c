@@ -331,6 +331,15 @@ static void drop_first(sim_end *to) {
     schedule_first(to);
 }
 
+static void drop_flight(sim_end *to) {
+    while (to->flight_head != NULL) {
+        sim_segment *first = take_first(to);
+        to->outstanding -= first->len;
+        sim_segment_free(to->host->world, first);
+    }
+    sim_queue_remove(&to->host->world->queue, &to->arrival);
+}
+
 /* What follows cannot arrive before a packet that is sent again. */
 static void delay_flight(sim_end *to, dw_time at) {
     for (sim_segment *s = to->flight_head; s != NULL && s->at < at; s = s->next) {
@@ -355,9 +364,7 @@ static void lose_first(sim_end *to) {
     world_mark(world, 0x1004 + tries);
     if (tries >= (syn ? (unsigned)SYN_RETRIES : (unsigned)DATA_RETRIES) ||
         (from->flags & (E_VANISHED | E_DEAD)) != 0) {
-        while (to->flight_head != NULL) {
-            drop_first(to);
-        }
+        drop_flight(to);
         to->flags |= syn ? E_CLOSED : 0;
         end_died(from, ETIMEDOUT);
         return;
@@ -437,9 +444,7 @@ static void ack_arrives(sim_end *server) {
  * answered by RST. */
 static void close_between(sim_end *to) {
     sim_end *from = peer_of(to);
-    while (to->flight_head != NULL) {
-        drop_first(to);
-    }
+    drop_flight(to);
     to->flags |= E_BETWEEN | E_FIN_SEEN;
     from->flags |= E_BETWEEN;
     unhold(to);
@@ -464,9 +469,7 @@ static void data_arrives(sim_end *to) {
     dw_world *world = to->host->world;
     bool between = (to->flags & E_BETWEEN) != 0;
     if (between || draw(from, SIM_RESET, &to->resets, 2) != 0) {
-        while (to->flight_head != NULL) {
-            drop_first(to);
-        }
+        drop_flight(to);
         send_reset(to);
         if (!between) {
             end_died(to, ECONNRESET);
@@ -511,9 +514,7 @@ static void arrives_nowhere(sim_end *to) {
         fin_arrives(to);
         return;
     }
-    while (to->flight_head != NULL) {
-        drop_first(to);
-    }
+    drop_flight(to);
     if (vanished || (packet == PACKET_DATA && (to->flags & E_DEAD) == 0)) {
         to->flags |= E_DEAD;
         drop_chain(to->host->world, &to->blocked_head, &to->blocked_tail);
