@@ -382,7 +382,8 @@ void sim_world_finding(dw_world *world, const char *oracle, const char *where, c
                        ...) DW_PRINTF(4, 5);
 /* Something happened: goes into the hash. */
 static inline void world_mark(dw_world *world, uint64_t what) {
-    world->hash = mix64(world->hash ^ what) + UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t hash = (world->hash ^ what) * UINT64_C(0x9fb21c651e98df25);
+    world->hash = (hash ^ hash >> 32) + 1;
 }
 void sim_world_mark_bytes(dw_world *world, const uint8_t *data, size_t len);
 

@@ -22,20 +22,36 @@ void sim_world_schedule(dw_world *world, sim_event *event, dw_time at) {
     sim_queue_add(&world->queue, event);
 }
 
+/* Eight bytes as a little-endian number, on every machine. */
+static uint64_t load(const uint8_t *data) {
+    uint64_t word;
+    memcpy(&word, data, sizeof(word));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
+}
+
+static uint64_t stir(uint64_t lane, const uint8_t *data) {
+    lane = (lane ^ load(data)) * UINT64_C(0x9fb21c651e98df25);
+    return lane ^ lane >> 32;
+}
+
+/* Four lanes, so that the multiplications do not wait for each other. */
 void sim_world_mark_bytes(dw_world *world, const uint8_t *data, size_t len) {
-    uint64_t hash = len;
-    for (; len >= 8; data += 8, len -= 8) {
-        uint64_t word = 0;
-        for (int i = 7; i >= 0; i--) { /* little-endian on every machine; compilers see a load */
-            word = word << 8 | data[i];
+    uint64_t lane[4] = {len, len + 1, len + 2, len + 3};
+    for (; len >= 32; data += 32, len -= 32) {
+        for (int i = 0; i < 4; i++) {
+            lane[i] = stir(lane[i], data + 8 * i);
         }
-        hash = (hash ^ word) * UINT64_C(0x9fb21c651e98df25);
-        hash ^= hash >> 29;
+    }
+    for (; len >= 8; data += 8, len -= 8) {
+        lane[0] = stir(lane[0], data);
     }
     for (; len > 0; data++, len--) {
-        hash = (hash ^ *data) * UINT64_C(0x100000001b3);
+        lane[1] = (lane[1] ^ *data) * UINT64_C(0x100000001b3);
     }
-    world_mark(world, hash);
+    world_mark(world, lane[0] ^ mix64(lane[1]) ^ mix64(lane[2] + 1) ^ mix64(lane[3] + 2));
 }
 
 void sim_world_reset(dw_world *world) {

@@ -123,7 +123,7 @@ typedef struct dw_assertion {
     dw_assertion_kind kind;
     const char *message;
     const char *where;
-    uint32_t index; /* given out when the process starts */
+    uint32_t index; /* its place in the program's catalogue, given out at the start */
 } dw_assertion;
 
 void dw_world_assert(dw_world *world, const dw_assertion *assertion, bool holds);
