@@ -291,10 +291,11 @@ static void check_left_over(dw_host *host) {
     size_t bytes, size;
     const char *where;
     size_t count = sim_memory_leaks(host, &bytes, &where, &size);
+    where = sim_base_name(where);
     if (count > 0) {
         sim_world_finding(
             host->world, "leak", where,
-            "%s: %zu blocks of memory were not freed; the oldest has %zu bytes, from %s",
+            "%s: memory was not freed: %zu in number, the oldest of %zu bytes, from %s",
             host->name, count, size, where);
     }
 }

@@ -391,6 +391,12 @@ static inline bool choice_active(const dw_world *world, sim_kind kind) {
     return (world->choices.active & (1u << kind)) != 0;
 }
 
+/* The file's name of a "dir/file.c:42": findings are the same wherever they were built. */
+static inline const char *sim_base_name(const char *where) {
+    const char *slash = strrchr(where, '/');
+    return slash != NULL ? slash + 1 : where;
+}
+
 /* ---- Trace: trace.c ---- */
 
 sim_trace *sim_trace_new(void);

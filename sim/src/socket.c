@@ -90,6 +90,7 @@ void sim_listener_ready(sim_listener *listener) {
     sim_host_enter(host);
     dw_io_ready(&host->reactor, listener->io, DW_READABLE);
     sim_host_leave(host);
+    poke_listener(listener); /* core takes so many at once and no more */
 }
 
 static sim_conn *take_waiting(sim_listener *listener) {
@@ -163,7 +164,7 @@ static int sim_listen(dw_reactor *reactor, dw_io *io, int backlog) {
     return 0;
 }
 
-/* An address that nobody has: the SYNs go nowhere, like any to a dark machine. */
+/* An address that nobody has is no route; a machine that is dark is one, and never answers. */
 static int sim_connect(dw_reactor *reactor, dw_io *io, const dw_address *address) {
     dw_host *host = host_of(reactor);
     dw_host *to = sim_host_by_address(host->world, host, address);

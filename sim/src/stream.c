@@ -27,6 +27,7 @@ typedef struct sim_control {
     sim_event event;
     sim_end *to;
     bool window;
+    unsigned tries; /* of an update that was lost */
 } sim_control;
 
 /* ---- Names ---- */
@@ -185,7 +186,7 @@ static void transmit_packet(sim_end *from, sim_packet packet) {
 static void send_control(sim_end *from, bool window) {
     dw_world *world = from->host->world;
     sim_control *control = sim_world_alloc(world, sizeof(*control));
-    *control = (sim_control){{.type = EV_CONTROL}, peer_of(from), window};
+    *control = (sim_control){{.type = EV_CONTROL}, peer_of(from), window, 0};
     conn_of(from)->pins++;
     sim_world_schedule(world, &control->event, world->now + sim_link_delay(from->link));
 }
@@ -289,6 +290,25 @@ static void end_died(sim_end *end, int error) {
 
 static void window_opens(sim_end *from);
 
+/* How long a sender waits for an answer before it tries for the n-th time again, from 0. */
+static dw_time retry_wait(unsigned tries) {
+    dw_time wait = RTO_MIN << (tries < 10 ? tries : 10);
+    return wait < RTO_MAX ? wait : RTO_MAX;
+}
+
+/* A window update did not come through: probes ask again (RFC 9293, section 3.8.6.1), as often as
+ * data would be sent again. */
+static void update_lost(sim_control *control) {
+    sim_end *end = control->to;
+    if ((end->flags & E_DEAD) == 0 && control->tries <= DATA_RETRIES) {
+        sim_world_schedule(end->host->world, &control->event,
+                           end->host->world->now + retry_wait(control->tries++));
+        return;
+    }
+    conn_of(end)->pins--;
+    end_died(end, ETIMEDOUT);
+}
+
 void sim_stream_control_event(sim_event *event) {
     sim_control *control = DW_CONTAINER_OF(event, sim_control, event);
     sim_end *end = control->to;
@@ -297,7 +317,7 @@ void sim_stream_control_event(sim_event *event) {
     bool lost = sim_link_is_down(from->link) || machine_dark(end);
     world_mark(world, 0x1003 + end->side + conn_of(end)->ordinal * 16);
     if (lost && control->window) {
-        sim_world_schedule(world, event, world->now + RTO_MIN); /* a zero-window probe asks again */
+        update_lost(control);
         return;
     }
     conn_of(end)->pins--;
@@ -340,6 +360,10 @@ static void drop_flight(sim_end *to) {
     sim_queue_remove(&to->host->world->queue, &to->arrival);
 }
 
+static bool in_handshake(const sim_end *to) {
+    return to->flight_head->packet == PACKET_SYN || to->flight_head->packet == PACKET_SYN_ACK;
+}
+
 /* What follows cannot arrive before a packet that is sent again. */
 static void delay_flight(sim_end *to, dw_time at) {
     for (sim_segment *s = to->flight_head; s != NULL && s->at < at; s = s->next) {
@@ -353,24 +377,39 @@ static void delay_flight(sim_end *to, dw_time at) {
     sim_queue_add(&to->host->world->queue, &to->arrival);
 }
 
-/* The first packet was lost: sent again later, twice as late each time, until the sender gives up.
- */
+/* The sender of the first packet gives up. When it is the answer to a SYN, so does the client, whose
+ * SYN is answered by nobody. */
+static void give_up(sim_end *to) {
+    sim_end *from = peer_of(to);
+    bool handshake = in_handshake(to);
+    sim_conn *conn = conn_of(to);
+    drop_flight(to);
+    if (handshake) {
+        from = &conn->end[0];
+        conn->end[1].flags |= E_CLOSED;
+    }
+    end_died(from, ETIMEDOUT);
+}
+
+/* The first packet was lost: sent again later, twice as late each time, until the wait after the
+ * last retry is over too (tcp(7): 127 s for a SYN). A closed socket's SYN is not sent again. */
 static void lose_first(sim_end *to) {
     sim_end *from = peer_of(to);
     dw_world *world = to->host->world;
-    bool syn = to->flight_head->packet == PACKET_SYN;
+    bool handshake = in_handshake(to);
     unsigned tries = to->tries++;
-    trace_flow(from, ' ', syn ? "SYN lost" : "lost, will be sent again");
+    unsigned tries_max = handshake ? (unsigned)SYN_RETRIES : (unsigned)DATA_RETRIES;
+    uint32_t gone = E_VANISHED | E_DEAD | (handshake ? E_CLOSED : 0);
     world_mark(world, 0x1004 + tries);
-    if (tries >= (syn ? (unsigned)SYN_RETRIES : (unsigned)DATA_RETRIES) ||
-        (from->flags & (E_VANISHED | E_DEAD)) != 0) {
-        drop_flight(to);
-        to->flags |= syn ? E_CLOSED : 0;
-        end_died(from, ETIMEDOUT);
+    if (tries > tries_max || (from->flags & gone) != 0) {
+        give_up(to);
         return;
     }
-    dw_time wait = syn ? SYN_RETRY_FIRST << tries : RTO_MIN << (tries < 10 ? tries : 10);
-    delay_flight(to, world->now + (wait < RTO_MAX ? wait : RTO_MAX));
+    trace_flow(from, ' ',
+               to->flight_head->packet == PACKET_SYN ? "SYN lost"
+               : tries < tries_max                   ? "lost, will be sent again"
+                                                     : "lost for the last time");
+    delay_flight(to, world->now + (handshake ? SYN_RETRY_FIRST << tries : retry_wait(tries)));
 }
 
 static void syn_refused(sim_end *server) {
@@ -432,6 +471,10 @@ static void syn_ack_arrives(sim_end *client) {
 
 static void ack_arrives(sim_end *server) {
     sim_listener *listener = sim_listener_find(server->host, server->port);
+    if (listener != NULL && listener->accept_count >= listener->backlog) {
+        lose_first(server); /* Linux drops this too while the accept queue is full */
+        return;
+    }
     drop_first(server);
     if (listener == NULL) {
         sim_stream_close(server, true);
@@ -510,17 +553,19 @@ static void fin_arrives(sim_end *to) {
 static void arrives_nowhere(sim_end *to) {
     sim_packet packet = (sim_packet)to->flight_head->packet;
     bool vanished = (to->flags & E_VANISHED) != 0;
-    if (packet == PACKET_FIN && !vanished) {
+    if (packet == PACKET_FIN && (to->flags & (E_VANISHED | E_DEAD)) == 0) {
         fin_arrives(to);
-        return;
-    }
-    drop_flight(to);
-    if (vanished || (packet == PACKET_DATA && (to->flags & E_DEAD) == 0)) {
+    } else if (packet == PACKET_ACK && !vanished) {
+        drop_first(to);
+        sim_stream_release(conn_of(to));
+    } else {
+        drop_flight(to);
         to->flags |= E_DEAD;
         drop_chain(to->host->world, &to->blocked_head, &to->blocked_tail);
         to->blocked = 0;
-        send_reset(to);
-    } else {
+        if ((peer_of(to)->flags & E_DEAD) == 0) {
+            send_reset(to);
+        }
         sim_stream_release(conn_of(to));
     }
 }
@@ -573,31 +618,58 @@ sim_conn *sim_stream_connect(dw_host *host, dw_host *to, uint16_t port) {
     return conn;
 }
 
-/* Moves what the window now allows from the sender's blocked bytes into flight. */
-static void release_blocked(sim_end *from) {
-    sim_end *to = peer_of(from);
-    size_t window = from->host->world->receive_buffer;
-    while (from->blocked_head != NULL &&
-           (to->outstanding + from->blocked_head->len <= window || to->outstanding == 0)) {
-        sim_segment *segment = from->blocked_head;
+/* The part of the first blocked segment that fits into `room`: all of it, or the front, cut off. */
+static sim_segment *take_blocked(sim_end *from, size_t room) {
+    sim_segment *segment = from->blocked_head;
+    if (segment->len <= room) {
         from->blocked_head = segment->next;
         if (from->blocked_head == NULL) {
             from->blocked_tail = NULL;
         }
-        from->blocked -= segment->len;
-        transmit(from, segment);
+    } else {
+        dw_world *world = from->host->world;
+        sim_segment *rest = sim_segment_new(world, segment->len - room);
+        rest->packet = PACKET_DATA;
+        rest->next = segment->next;
+        memcpy(rest->data, segment->data + room, segment->len - room);
+        if (from->blocked_tail == segment) {
+            from->blocked_tail = rest;
+        }
+        from->blocked_head = rest;
+        segment->len = (uint32_t)room;
+    }
+    from->blocked -= segment->len;
+    return segment;
+}
+
+/* Moves what the window now allows from the sender's blocked bytes into flight. A segment is cut only
+ * for half a window or more, so that a reader of few bytes does not get as many segments (RFC 9293,
+ * section 3.8.6.2.1). */
+static void release_blocked(sim_end *from) {
+    sim_end *to = peer_of(from);
+    size_t window = from->host->world->receive_buffer;
+    while (from->blocked_head != NULL) {
+        size_t room = window > to->outstanding ? window - to->outstanding : 0;
+        if (from->blocked_head->len > room && (room == 0 || room < (window + 1) / 2)) {
+            break;
+        }
+        transmit(from, take_blocked(from, room));
+    }
+}
+
+static void window_update(sim_end *end) {
+    sim_end *from = peer_of(end);
+    if (from->blocked_head != NULL && (from->flags & (E_DEAD | E_UPDATE)) == 0) {
+        from->flags |= E_UPDATE;
+        send_control(end, true);
     }
 }
 
 /* The sender hears that there is room one packet's time later. */
 static void took(sim_end *end, uint32_t n) {
-    sim_end *from = peer_of(end);
     end->unread -= n;
     end->outstanding -= n;
-    if (from->blocked_head != NULL && (from->flags & (E_DEAD | E_UPDATE)) == 0) {
-        from->flags |= E_UPDATE;
-        send_control(end, true);
-    }
+    window_update(end);
 }
 
 static void window_opens(sim_end *from) {
@@ -696,6 +768,7 @@ static void gather(uint8_t *out, const struct iovec *pieces, int count, size_t s
     }
 }
 
+/* At most DW_RECV_MAX bytes: longer segments would not be used again. */
 static sim_segment *make_data(sim_end *from, const struct iovec *pieces, int count, size_t skip,
                               size_t n) {
     sim_segment *segment = sim_segment_new(from->host->world, n);
@@ -723,13 +796,15 @@ static size_t send_some(sim_end *from, const struct iovec *pieces, int count, si
                         ? world->receive_buffer - to->outstanding
                         : 0;
     size_t now = total < window ? total : window;
-    if (now > 0) {
-        transmit(from, make_data(from, pieces, count, 0, now));
+    for (size_t at = 0; at < now; at += DW_RECV_MAX) {
+        size_t part = now - at < DW_RECV_MAX ? now - at : DW_RECV_MAX;
+        transmit(from, make_data(from, pieces, count, at, part));
     }
     size_t room = world->send_buffer > from->blocked ? world->send_buffer - from->blocked : 0;
     size_t later = total - now < room ? total - now : room;
-    if (later > 0) {
-        block(from, make_data(from, pieces, count, now, later));
+    for (size_t at = 0; at < later; at += DW_RECV_MAX) {
+        size_t part = later - at < DW_RECV_MAX ? later - at : DW_RECV_MAX;
+        block(from, make_data(from, pieces, count, now + at, part));
     }
     return now + later;
 }
@@ -805,5 +880,6 @@ void sim_stream_vanish(sim_end *end) {
     end->outstanding -= end->unread;
     end->unread = end->blocked = 0;
     end->flags = (end->flags | E_CLOSED | E_VANISHED | E_DEAD) & ~(uint32_t)E_OPEN;
+    window_update(end); /* a stalled writer's next probe: it will find nobody */
     sim_stream_release(conn_of(end));
 }

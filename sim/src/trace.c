@@ -146,11 +146,6 @@ static const char *who_text(char *out, size_t size, dw_reactor *reactor, dw_seen
     return out;
 }
 
-static const char *base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 static void describe(char *out, size_t size, dw_seen seen, const dw_io *io, int code,
                      const void *data, size_t len) {
     char bytes[300];
@@ -179,7 +174,7 @@ static void describe(char *out, size_t size, dw_seen seen, const dw_io *io, int 
                  dw_reason_format(&reason, bytes, sizeof(bytes)));
         break;
     case DW_SEEN_CALL:
-        snprintf(out, size, "delayed call of %s", base_name(data));
+        snprintf(out, size, "delayed call of %s", sim_base_name(data));
         break;
     case DW_SEEN_WRITE:
         snprintf(

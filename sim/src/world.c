@@ -110,14 +110,9 @@ static void perform(sim_event *event) {
     }
 }
 
-static const char *base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 static void check_limits(dw_world *world) {
     if (++world->stuck > world->stuck_max) {
-        const char *who = world->last_call != NULL ? base_name(world->last_call) : "nobody";
+        const char *who = world->last_call != NULL ? sim_base_name(world->last_call) : "nobody";
         sim_world_finding(
             world, "livelock", who,
             "more than %u events and time does not pass; the last delayed call was armed "
@@ -158,8 +153,10 @@ static bool step(dw_world *world, dw_time until) {
     if (event->at > world->now) {
         world->now = event->at;
         world->stuck = 0;
+        world_mark(world, (uint64_t)world->now);
     }
     world->events++;
+    world_mark(world, event->type);
     perform(event);
     check_limits(world);
     return !world->failed;
@@ -233,6 +230,7 @@ uint32_t dw_world_choose(dw_world *world, const char *what, uint32_t n) {
 }
 
 void dw_world_note(dw_world *world, const char *format, ...) {
+    world_mark(world, 0x4002);
     if (world->trace != NULL) {
         char text[300];
         va_list args;
@@ -307,9 +305,9 @@ void dw_world_assert(dw_world *world, const dw_assertion *assertion, bool holds)
         counts[i][1]++;
     }
     if (!holds && assertion->kind == DW_ALWAYS) {
-        sim_world_finding(world, "always", base_name(assertion->where), "%s", assertion->message);
+        sim_world_finding(world, "always", sim_base_name(assertion->where), "%s", assertion->message);
     } else if (assertion->kind == DW_UNREACHABLE) {
-        sim_world_finding(world, "unreachable", base_name(assertion->where), "%s",
+        sim_world_finding(world, "unreachable", sim_base_name(assertion->where), "%s",
                           assertion->message);
     }
 }

@@ -26,7 +26,9 @@ typedef struct dw_scenario {
     bool leaks_ok;       /* do not report what is left over at the end */
 } dw_scenario;
 
-#define DW_SCENARIO(fn, ...) \
+/* A scenario named after its function; further fields may follow. */
+#define DW_SCENARIO(...)      DW_SCENARIO_(__VA_ARGS__, )
+#define DW_SCENARIO_(fn, ...) {.name = #fn, .run = (fn), __VA_ARGS__}
     { .name = #fn, .run = (fn), __VA_ARGS__ }
 
 #define DW_MAIN(...)                                                      \

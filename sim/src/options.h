@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* The runner's command line. Reading it starts nothing: whatever is wrong is said before any work.
+ */
+#ifndef DRYWIRE_SIM_OPTIONS_H
+#define DRYWIRE_SIM_OPTIONS_H
+
+#include "drywire/scenario.h"
+
+#include <stdio.h>
+
+enum { SIM_FILTERS_MAX = 64, SIM_OPTIONS_ERROR = 512, SIM_SEEDS_DEFAULT = 1000 };
+
+typedef enum sim_mode {
+    SIM_MODE_SEEDS,
+    SIM_MODE_ONE_SEED,
+    SIM_MODE_SWEEP,
+    SIM_MODE_REPLAY,
+    SIM_MODE_SHRINK,
+    SIM_MODE_LIST,
+    SIM_MODE_HELP,
+    SIM_MODE_VERSION,
+} sim_mode;
+
+/* Strings are borrowed from argv. */
+typedef struct sim_options {
+    sim_mode mode;
+    const char *mode_option; /* the option that chose it, NULL for the default */
+    const char *program;
+    const char *filters[SIM_FILTERS_MAX];
+    size_t filter_count;
+    uint64_t seed, seeds, first_seed;
+    bool seeds_given;
+    unsigned jobs;
+    dw_time run_for; /* 0: no limit */
+    uint32_t sweep_kinds;
+    bool sweep_all;   /* every kind was asked for by one word */
+    const char *file; /* of --replay, --shrink */
+    const char *out_dir;
+    bool no_shrink, quiet, full_timeline, strict, no_fork;
+} sim_options;
+
+/* False: `error` says in one line what is wrong. */
+bool sim_options_parse(int argc, char **argv, sim_options *options, char error[SIM_OPTIONS_ERROR]);
+
+/* Whether the filters choose this scenario. A filter that is one's whole name chooses only that. */
+bool sim_options_choose(const sim_options *options, const dw_scenario *scenarios, size_t count,
+                        size_t which);
+
+/* False: a filter chooses none; `error` lists what there is. */
+bool sim_options_check_filters(const sim_options *options, const dw_scenario *scenarios,
+                               size_t count, char error[SIM_OPTIONS_ERROR]);
+
+void sim_options_help(FILE *out, const char *program);
+
+/* Writes "name, name, ..." of the scenarios, cut to size with "...". */
+void sim_scenario_names(const dw_scenario *scenarios, size_t count, char *text, size_t size);
+
+#endif
