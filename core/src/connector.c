@@ -132,6 +132,10 @@ static void connector_connected(dw_connector *connector) {
     t->busy--;
     connector->busy--;
     if (protocol == DW_PROTOCOL_FAILED) {
+        /* The peer sees an orderly end (vectors: tcp-build-raise-client). */
+        t->io.want = 0;
+        connector->reactor->wire->watch(connector->reactor, &t->io);
+        connector->reactor->wire->close(connector->reactor, &t->io, false);
         connector_failed(connector, DW_CONNECT_ERROR, 0);
         return;
     }
@@ -370,6 +374,8 @@ void dw_connector_shutdown(dw_connector *connector) {
 void dw_connector_discard(dw_connector *connector) {
     if (connector->state == DW_CONNECTOR_CONNECTING) {
         cancel_attempt(connector);
+    } else if (connector->transport != NULL) {
+        connector->transport->connector = NULL;
     }
     list_remove(&connector->node);
     dw_free(connector->reactor, connector);

@@ -7,6 +7,7 @@
 #define DRYWIRE_CORE_INTERNAL_H
 
 #include "drywire/backend.h"
+#include "drywire/wrapper.h"
 
 #include <errno.h>
 #include <string.h>
@@ -93,6 +94,7 @@ struct dw_extra {
 };
 
 struct dw_transport {
+    struct dw_transport_head head; /* wrapper: NULL; what stands in for a transport begins alike */
     dw_io io;
     dw_reactor *reactor;
     dw_protocol *protocol;
@@ -141,6 +143,27 @@ static inline void stream_see(const dw_transport *t, dw_seen seen, int code, con
         t->reactor->observe(t->reactor, seen, &t->io, code, data, len);
     }
 }
+
+/* ---- Wrapped transports: wrapper.c has their verbs ---- */
+
+/* The wrapper that stands in for `t`, or NULL for a connection (and for NULL). */
+static inline dw_protocol_wrapper *wrapper_of(const dw_transport *t) {
+    return t != NULL ? ((const struct dw_transport_head *)t)->wrapper : NULL;
+}
+
+void dw_wrapper_write(dw_protocol_wrapper *w, const void *data, size_t len);
+void dw_wrapper_writev(dw_protocol_wrapper *w, const struct iovec *pieces, size_t count);
+void dw_wrapper_lose_connection(dw_protocol_wrapper *w);
+void dw_wrapper_lose_write_connection(dw_protocol_wrapper *w);
+void dw_wrapper_abort_connection(dw_protocol_wrapper *w);
+void dw_wrapper_fail(dw_protocol_wrapper *w, const dw_reason *reason);
+void dw_wrapper_pause_producing(dw_protocol_wrapper *w);
+void dw_wrapper_resume_producing(dw_protocol_wrapper *w);
+int dw_wrapper_register_producer(dw_protocol_wrapper *w, dw_producer *producer, bool streaming);
+void dw_wrapper_unregister_producer(dw_protocol_wrapper *w);
+dw_address dw_wrapper_peer(const dw_protocol_wrapper *w);
+dw_address dw_wrapper_host(dw_protocol_wrapper *w);
+bool dw_wrapper_disconnecting(const dw_protocol_wrapper *w);
 
 /* ---- Connectors and ports ---- */
 

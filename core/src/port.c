@@ -88,6 +88,12 @@ static bool accept_failed(dw_port *port, int error) {
     case EHOSTUNREACH:
     case EOPNOTSUPP:
     case ENETUNREACH:
+#ifdef EHOSTDOWN
+    case EHOSTDOWN:
+#endif
+#ifdef ENONET
+    case ENONET:
+#endif
         return true;
     default:
         dw_reactor_log(port->reactor, "%s: accept: %s", port->factory->cls->name, strerror(error));
@@ -130,13 +136,16 @@ static int open_port(dw_port *port, int backlog) {
     return error;
 }
 
-static void free_port(dw_port *port) {
-    dw_reactor *reactor = port->reactor;
+static void release_socket(dw_port *port) {
     if (port->io.socket != DW_SOCKET_NONE) {
-        reactor->wire->close(reactor, &port->io, false);
+        port->reactor->wire->close(port->reactor, &port->io, false);
     }
     list_remove(&port->node);
-    dw_free(reactor, port);
+}
+
+static void free_port(dw_port *port) {
+    release_socket(port);
+    dw_free(port->reactor, port);
 }
 
 int dw_reactor_listen_tcp(dw_reactor *reactor, uint16_t number, dw_factory *factory, int backlog,
@@ -173,22 +182,21 @@ int dw_reactor_listen_tcp(dw_reactor *reactor, uint16_t number, dw_factory *fact
     return 0;
 }
 
+/* Inside `stop` and `done` the port may still be asked (vectors: tcp-hooks-stop-listening-twice). */
 static void close_port(dw_port *port) {
     dw_reactor *reactor = port->reactor;
-    void (*done)(void *user) = port->done;
-    void *user = port->done_user;
-    dw_factory *factory = port->factory;
     if (reactor->observe != NULL) {
         reactor->observe(reactor, DW_SEEN_STOP_LISTEN, &port->io, 0, NULL, port->address.port);
     }
     dw_delayed_call_cancel(&port->later);
     watch(port, false);
     reactor->port_count--;
-    free_port(port);
-    dw_factory_do_stop(factory);
-    if (done != NULL) {
-        done(user);
+    release_socket(port);
+    dw_factory_do_stop(port->factory);
+    if (port->done != NULL) {
+        port->done(port->done_user);
     }
+    dw_free(reactor, port);
 }
 
 static void stop_now(void *user) {

@@ -9,8 +9,9 @@ void dw_protocol_init(dw_protocol *protocol, const dw_protocol_class *cls) {
 }
 
 void dw_protocol_make_connection(dw_protocol *protocol, dw_transport *transport) {
-    if (!dw_contract(transport->reactor, !protocol->connected && protocol->transport == NULL,
-                     "contract", "a protocol was connected twice")) {
+    if (!dw_contract(dw_transport_reactor(transport),
+                     !protocol->connected && protocol->transport == NULL, "contract",
+                     "a protocol was connected twice")) {
         return;
     }
     protocol->transport = transport;

@@ -49,9 +49,8 @@ void dw_reactor_fini(dw_reactor *reactor) {
         dw_connector_discard(dw_connector_of_node(reactor->connectors.next));
     }
     while (!list_empty(&reactor->transports)) {
-        dw_transport *t = DW_CONTAINER_OF(reactor->transports.next, dw_transport, node);
-        t->connector = NULL;
-        dw_stream_discard(t);
+        dw_stream_discard(DW_CONTAINER_OF(reactor->transports.next, dw_transport, node));
+        drop_lists(reactor); /* its protocol's destroy may have used another one */
     }
     while (!list_empty(&reactor->ports)) {
         dw_port_discard(dw_port_of_node(reactor->ports.next));
@@ -159,9 +158,11 @@ dw_time dw_reactor_next_due(const dw_reactor *reactor) {
 
 static int wait_turn(dw_reactor *reactor, dw_time timeout) {
     dw_time due = dw_reactor_next_due(reactor);
-    if (due != DW_TIME_MAX) {
-        dw_time until = due - reactor_now(reactor);
-        until = until > 0 ? until : 0;
+    if (reactor->stop_asked) {
+        timeout = 0; /* asked for by a callback since the calls ran: the loop is about to end */
+    } else if (due != DW_TIME_MAX) {
+        dw_time now = reactor_now(reactor);
+        dw_time until = due > now ? due - now : 0;
         timeout = timeout < 0 || until < timeout ? until : timeout;
     }
     return reactor->wire->wait(reactor, timeout);

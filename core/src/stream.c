@@ -138,6 +138,9 @@ void dw_stream_lost(dw_transport *t, dw_error kind, int sys_errno, const char *t
     tell_protocol(t, &reason);
     bool reset = (t->flags & T_ABORTED) != 0 && kind != DW_APP_ERROR;
     reactor->wire->close(reactor, &t->io, reset);
+    if (t->protocol != NULL && t->protocol->cls->destroy == NULL) {
+        t->protocol = NULL; /* its owner may free it from now on */
+    }
     if (t->connector != NULL) {
         dw_connector *connector = t->connector;
         t->connector = NULL;

@@ -203,11 +203,19 @@ int dw_delayed_call_cancel(dw_delayed_call *call) {
     return 0;
 }
 
-static void move_to(dw_delayed_call *call, dw_time due) {
+static void move_to(dw_delayed_call *call, dw_time due, bool soon) {
     take_out(call);
     call->due_ = due;
     call->sequence_ = ++call->reactor_->timers.sequence;
-    put_in(call, false);
+    put_in(call, soon);
+}
+
+/* time + delay, as far as there is time. */
+static dw_time time_after(dw_time time, dw_time delay) {
+    if (delay > 0) {
+        return time > DW_TIME_MAX - delay ? DW_TIME_MAX : time + delay;
+    }
+    return time < INT64_MIN - delay ? INT64_MIN : time + delay;
 }
 
 int dw_delayed_call_reset(dw_delayed_call *call, dw_time delay) {
@@ -217,8 +225,7 @@ int dw_delayed_call_reset(dw_delayed_call *call, dw_time delay) {
     if (!dw_contract(call->reactor_, delay >= 0, "contract", "reset with a negative delay")) {
         delay = 0;
     }
-    dw_time now = reactor_now(call->reactor_);
-    move_to(call, delay < DW_TIME_MAX - now ? now + delay : DW_TIME_MAX);
+    move_to(call, time_after(reactor_now(call->reactor_), delay), delay == 0);
     return 0;
 }
 
@@ -226,7 +233,7 @@ int dw_delayed_call_delay(dw_delayed_call *call, dw_time delay) {
     if (!pending(call)) {
         return not_pending(call);
     }
-    move_to(call, delay > 0 && call->due_ > DW_TIME_MAX - delay ? DW_TIME_MAX : call->due_ + delay);
+    move_to(call, time_after(call->due_, delay), false);
     return 0;
 }
 

@@ -2,7 +2,8 @@
 /*
  * The verbs of a transport. They check, copy bytes and leave marks; what the marks lead to happens
  * in stream.c after the running callback has returned. All of them do nothing on a transport that
- * is NULL or gone.
+ * is NULL or gone, and hand over to wrapper.c when a policy stands in for the transport: one branch
+ * that the plain connection always takes the same way.
  */
 #include "internal.h"
 
@@ -71,6 +72,10 @@ static void pause_producer(dw_transport *t) {
 }
 
 void dw_transport_write(dw_transport *t, const void *data, size_t len) {
+    if (wrapper_of(t) != NULL) {
+        dw_wrapper_write(wrapper_of(t), data, len);
+        return;
+    }
     if (len == 0 || !takes_writes(t)) {
         return;
     }
@@ -82,6 +87,10 @@ void dw_transport_write(dw_transport *t, const void *data, size_t len) {
 }
 
 void dw_transport_writev(dw_transport *t, const struct iovec *pieces, size_t count) {
+    if (wrapper_of(t) != NULL) {
+        dw_wrapper_writev(wrapper_of(t), pieces, count);
+        return;
+    }
     if (!takes_writes(t)) {
         return;
     }
@@ -103,6 +112,9 @@ void dw_transport_writev(dw_transport *t, const struct iovec *pieces, size_t cou
 }
 
 size_t dw_transport_buffered(const dw_transport *t) {
+    if (wrapper_of(t) != NULL) {
+        return dw_transport_buffered(wrapper_of(t)->base.transport);
+    }
     if (t == NULL) {
         return 0;
     }
@@ -112,6 +124,10 @@ size_t dw_transport_buffered(const dw_transport *t) {
 /* ---- Closing ---- */
 
 void dw_transport_lose_connection(dw_transport *t) {
+    if (wrapper_of(t) != NULL) {
+        dw_wrapper_lose_connection(wrapper_of(t));
+        return;
+    }
     if (!usable(t) || (t->flags & (T_DISCONNECTING | T_ABORTED)) != 0) {
         return;
     }
@@ -127,6 +143,10 @@ void dw_transport_lose_connection(dw_transport *t) {
 }
 
 void dw_transport_abort_connection(dw_transport *t) {
+    if (wrapper_of(t) != NULL) {
+        dw_wrapper_abort_connection(wrapper_of(t));
+        return;
+    }
     if (!usable(t) || (t->flags & T_ABORTED) != 0) {
         return;
     }
@@ -135,6 +155,10 @@ void dw_transport_abort_connection(dw_transport *t) {
 }
 
 void dw_transport_lose_write_connection(dw_transport *t) {
+    if (wrapper_of(t) != NULL) {
+        dw_wrapper_lose_write_connection(wrapper_of(t));
+        return;
+    }
     if (!usable(t) || (t->flags & T_ABORTED) != 0) {
         return;
     }
@@ -144,6 +168,10 @@ void dw_transport_lose_write_connection(dw_transport *t) {
 }
 
 void dw_transport_fail(dw_transport *t, const dw_reason *reason) {
+    if (wrapper_of(t) != NULL) {
+        dw_wrapper_fail(wrapper_of(t), reason);
+        return;
+    }
     if (!usable(t) || (t->flags & T_FAILED) != 0) {
         return;
     }
@@ -169,6 +197,10 @@ void dw_transport_fail(dw_transport *t, const dw_reason *reason) {
 /* ---- Reading ---- */
 
 void dw_transport_pause_producing(dw_transport *t) {
+    if (wrapper_of(t) != NULL) {
+        dw_wrapper_pause_producing(wrapper_of(t));
+        return;
+    }
     if (!usable(t) || (t->flags & T_PAUSED) != 0) {
         return;
     }
@@ -178,6 +210,10 @@ void dw_transport_pause_producing(dw_transport *t) {
 }
 
 void dw_transport_resume_producing(dw_transport *t) {
+    if (wrapper_of(t) != NULL) {
+        dw_wrapper_resume_producing(wrapper_of(t));
+        return;
+    }
     if (!usable(t) || (t->flags & T_PAUSED) == 0) {
         return;
     }
@@ -210,6 +246,9 @@ static void refuse_producer(dw_producer *producer) {
 }
 
 int dw_transport_register_producer(dw_transport *t, dw_producer *producer, bool streaming) {
+    if (wrapper_of(t) != NULL) {
+        return dw_wrapper_register_producer(wrapper_of(t), producer, streaming);
+    }
     if (!usable(t)) {
         refuse_producer(producer);
         return 0;
@@ -233,6 +272,10 @@ int dw_transport_register_producer(dw_transport *t, dw_producer *producer, bool 
 }
 
 void dw_transport_unregister_producer(dw_transport *t) {
+    if (wrapper_of(t) != NULL) {
+        dw_wrapper_unregister_producer(wrapper_of(t));
+        return;
+    }
     if (!usable(t) || t->extra == NULL || t->extra->producer == NULL) {
         return;
     }
@@ -243,6 +286,9 @@ void dw_transport_unregister_producer(dw_transport *t) {
 }
 
 int dw_transport_set_write_limits(dw_transport *t, size_t low, size_t high) {
+    if (wrapper_of(t) != NULL) {
+        return dw_transport_set_write_limits(wrapper_of(t)->base.transport, low, high);
+    }
     if (low > high) {
         return DW_INVALID_ARGUMENT;
     }
@@ -261,10 +307,16 @@ int dw_transport_set_write_limits(dw_transport *t, size_t low, size_t high) {
 /* ---- Facts ---- */
 
 dw_address dw_transport_peer(const dw_transport *t) {
+    if (wrapper_of(t) != NULL) {
+        return dw_wrapper_peer(wrapper_of(t));
+    }
     return t != NULL ? t->peer : (dw_address){0};
 }
 
 dw_address dw_transport_host(dw_transport *t) {
+    if (wrapper_of(t) != NULL) {
+        return dw_wrapper_host(wrapper_of(t));
+    }
     dw_address address = {0};
     if (t != NULL && t->io.socket != DW_SOCKET_NONE) {
         t->reactor->wire->local_address(t->reactor, &t->io, &address);
@@ -273,10 +325,16 @@ dw_address dw_transport_host(dw_transport *t) {
 }
 
 static bool get_option(dw_transport *t, dw_socket_option option) {
+    if (wrapper_of(t) != NULL) {
+        return get_option(wrapper_of(t)->base.transport, option);
+    }
     return usable(t) && t->reactor->wire->get_option(t->reactor, &t->io, option) > 0;
 }
 
 static int set_option(dw_transport *t, dw_socket_option option, bool on) {
+    if (wrapper_of(t) != NULL) {
+        return set_option(wrapper_of(t)->base.transport, option, on);
+    }
     if (!usable(t)) {
         return DW_NOT_CONNECTED;
     }
@@ -305,17 +363,29 @@ int dw_transport_set_keep_alive(dw_transport *t, bool on) {
 }
 
 bool dw_transport_connected(const dw_transport *t) {
+    if (wrapper_of(t) != NULL) {
+        return dw_transport_connected(wrapper_of(t)->base.transport);
+    }
     return usable(t);
 }
 
 bool dw_transport_disconnecting(const dw_transport *t) {
+    if (wrapper_of(t) != NULL) {
+        return dw_wrapper_disconnecting(wrapper_of(t));
+    }
     return t != NULL && (t->flags & T_DISCONNECTING) != 0;
 }
 
 bool dw_transport_disconnected(const dw_transport *t) {
+    if (wrapper_of(t) != NULL) {
+        return dw_transport_disconnected(wrapper_of(t)->base.transport);
+    }
     return t == NULL || (t->flags & T_LOST) != 0;
 }
 
 dw_reactor *dw_transport_reactor(const dw_transport *t) {
+    if (wrapper_of(t) != NULL) {
+        return dw_transport_reactor(wrapper_of(t)->base.transport);
+    }
     return t != NULL ? t->reactor : NULL;
 }

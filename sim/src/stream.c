@@ -289,6 +289,7 @@ static void end_died(sim_end *end, int error) {
 }
 
 static void window_opens(sim_end *from);
+static void refusal_lost(sim_end *client);
 
 /* How long a sender waits for an answer before it tries for the n-th time again, from 0. */
 static dw_time retry_wait(unsigned tries) {
@@ -323,7 +324,11 @@ void sim_stream_control_event(sim_event *event) {
     conn_of(end)->pins--;
     if (lost) {
         trace_flow(from, ' ', "RST lost");
-        sim_stream_release(conn_of(end));
+        if ((end->flags & (E_CONNECTING | E_CLOSED | E_DEAD)) == E_CONNECTING) {
+            refusal_lost(end);
+        } else {
+            sim_stream_release(conn_of(end));
+        }
     } else if (control->window) {
         window_opens(end);
     } else {
@@ -414,10 +419,21 @@ static void lose_first(sim_end *to) {
 
 static void syn_refused(sim_end *server) {
     sim_end *client = peer_of(server);
+    uint8_t tries = server->tries;
     server->flags |= E_CLOSED;
     trace_flow(client, ' ', "SYN refused");
     drop_first(server);
+    server->tries = tries;
     send_reset(server);
+}
+
+/* The client has heard nothing: its SYN comes again. */
+static void refusal_lost(sim_end *client) {
+    sim_end *server = peer_of(client);
+    server->flags &= ~(uint32_t)E_CLOSED;
+    transmit_packet(client, PACKET_SYN);
+    sim_queue_remove(&client->host->world->queue, &server->arrival);
+    lose_first(server);
 }
 
 /* The listener's answer to a SYN. False: the packet was lost after all and is rescheduled. */
@@ -868,6 +884,7 @@ void sim_stream_close(sim_end *end, bool reset) {
     drop_chain(world, &end->queue_head, &end->queue_tail);
     end->outstanding -= end->unread;
     end->unread = 0;
+    window_update(end); /* a stalled writer's next probe, should the reset be lost */
     sim_stream_release(conn_of(end));
 }
 

@@ -27,8 +27,9 @@ typedef struct dw_scenario {
 } dw_scenario;
 
 /* A scenario named after its function; further fields may follow. */
-#define DW_SCENARIO(...)      DW_SCENARIO_(__VA_ARGS__, )
-#define DW_SCENARIO_(fn, ...) {.name = #fn, .run = (fn), __VA_ARGS__}
+#define DW_SCENARIO(...) DW_SCENARIO_(__VA_ARGS__, )
+#define DW_SCENARIO_(fn, ...) \
+    { .name = #fn, .run = (fn), __VA_ARGS__ }
 
 #define DW_MAIN(...)                                                      \
     int main(int argc, char **argv) {                                     \
