@@ -97,7 +97,7 @@ check 'all of them were run' "$(cli get n) $(cli get k999)" '1000 999'
 
 # bench N PIPELINE TESTS: one line for each test, none of them an error.
 bench() {
-    redis-benchmark -h 127.0.0.1 -p "$port" -q -c 50 -n "$1" -P "$2" -r 1000 -t "$3" >"$work/bench" 2>&1
+    timeout 60 redis-benchmark -h 127.0.0.1 -p "$port" -q -c 50 -n "$1" -P "$2" -r 1000 -t "$3" >"$work/bench" 2>&1
     check "redis-benchmark -P $2 -t $3" "$? $(tr '\r' '\n' <"$work/bench" | grep -c '^[A-Z].*requests per second')" "0 $4"
     check "redis-benchmark -P $2 prints no error" "$(grep -ci 'error\|warn' "$work/bench")" 0
 }
@@ -105,7 +105,7 @@ bench 5000 1 ping,set,get,incr,mset 6
 bench 20000 64 ping,set,get,incr,mset 6
 cli flushall >/dev/null
 # 12,800 is a multiple of 50 clients times 64, which redis-benchmark would round up to.
-redis-benchmark -h 127.0.0.1 -p "$port" -q -c 50 -n 12800 -P 64 -t incr >/dev/null 2>&1
+timeout 60 redis-benchmark -h 127.0.0.1 -p "$port" -q -c 50 -n 12800 -P 64 -t incr >/dev/null 2>&1
 check 'each INCR of the benchmark counted once' "$(cli get counter:__rand_int__)" 12800
 stop TERM
 check 'SIGTERM ends it with 0' "$status" 0
