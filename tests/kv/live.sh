@@ -26,6 +26,7 @@ check() {
 
 # start OPTION...: starts the server on a free port; sets pid and port.
 start() {
+    : >"$work/out" # or the last server's port would be read
     "$server" "$@" 0 >"$work/out" 2>"$work/err" &
     pid=$! port= tries=0
     while [ -z "$port" ] && [ $tries -lt 200 ] && kill -0 $pid 2>/dev/null; do
