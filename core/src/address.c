@@ -14,8 +14,9 @@
 /* The scope behind '%': a number, or the name of an interface (RFC 4007, section 11). */
 static bool parse_scope(const char *text, uint32_t *scope) {
     char *end;
-    unsigned long number = strtoul(text, &end, 10);
-    if (end != text && *end == '\0' && number <= UINT32_MAX) {
+    unsigned long long number = strtoull(text, &end, 10);
+    /* strtoull would take white space and a sign. */
+    if (*text >= '0' && *text <= '9' && *end == '\0' && number <= UINT32_MAX) {
         *scope = (uint32_t)number;
         return true;
     }

@@ -182,7 +182,7 @@ int dw_reactor_listen_tcp(dw_reactor *reactor, uint16_t number, dw_factory *fact
     return 0;
 }
 
-/* Inside `stop` and `done` the port may still be asked (vectors: tcp-hooks-stop-listening-twice). */
+/* Inside `stop` and `done` the port may still be asked (tcp-hooks-stop-listening-twice). */
 static void close_port(dw_port *port) {
     dw_reactor *reactor = port->reactor;
     if (reactor->observe != NULL) {

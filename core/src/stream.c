@@ -420,8 +420,9 @@ void dw_stream_ready(dw_transport *t, unsigned ready) {
 
 void dw_stream_abort_later(dw_transport *t, dw_error kind) {
     dw_reactor *reactor = t->reactor;
-    if ((t->flags & (T_LOST | T_ABORTED)) != 0) {
-        return;
+    if ((t->flags & (T_LOST | T_ABORTED)) != 0 ||
+        (t->flags & (T_FAILED | T_MAKING_SERVER)) == T_FAILED) {
+        return; /* over already, and for another reason */
     }
     drop_output(t);
     t->flags |= T_ABORTED;

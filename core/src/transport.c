@@ -59,6 +59,19 @@ static bool append(dw_transport *t, const void *data, size_t len) {
     return false;
 }
 
+/* A producer's callback inside a verb. The connection may end in it (vectors/README.md, section 4:
+ * 3); it goes, and its protocol is destroyed, when the callback has returned. */
+static void call_producer(dw_transport *t, void (*fn)(dw_producer *producer)) {
+    t->busy++;
+    fn(t->extra->producer);
+    t->busy--;
+    if ((t->flags & T_LOST) != 0) {
+        dw_stream_free_if_done(t);
+    } else if ((t->flags & T_FAILED) != 0 && t->busy == 0) {
+        dw_stream_mark_ready(t);
+    }
+}
+
 /* Repeated at every write over the mark, as in Twisted (vectors/README.md, "Producers"). */
 static void pause_producer(dw_transport *t) {
     struct dw_extra *extra = t->extra;
@@ -66,7 +79,7 @@ static void pause_producer(dw_transport *t) {
         dw_transport_buffered(t) > extra->high) {
         extra->producer_paused = true;
         if (extra->producer->cls->pause_producing != NULL) {
-            extra->producer->cls->pause_producing(extra->producer);
+            call_producer(t, extra->producer->cls->pause_producing);
         }
     }
 }
@@ -128,7 +141,8 @@ void dw_transport_lose_connection(dw_transport *t) {
         dw_wrapper_lose_connection(wrapper_of(t));
         return;
     }
-    if (!usable(t) || (t->flags & (T_DISCONNECTING | T_ABORTED)) != 0) {
+    if (!usable(t) || (t->flags & (T_DISCONNECTING | T_ABORTED)) != 0 ||
+        (t->flags & (T_FAILED | T_MAKING_SERVER)) == T_FAILED) {
         return;
     }
     stream_see(t, DW_SEEN_LOSE, 0, NULL, 0);
@@ -266,7 +280,7 @@ int dw_transport_register_producer(dw_transport *t, dw_producer *producer, bool 
     extra->streaming = streaming;
     extra->producer_paused = false;
     if (!streaming) {
-        producer->cls->resume_producing(producer);
+        call_producer(t, producer->cls->resume_producing);
     }
     return 0;
 }

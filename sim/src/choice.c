@@ -220,8 +220,9 @@ uint64_t sim_choice_draw(dw_world *world, sim_kind kind, sim_who who, const char
     uint64_t key = key_of(who_hash(who), sim_hash_text(HASH_START, what), nth);
     uint64_t value = choices->source.kind == SIM_SEED ? draw_seed(choices, kind, key, options)
                                                       : table_get(choices, key);
-    if (options > 0 && value >= options) {
-        value = options - 1; /* a list made for another run, or edited by hand */
+    uint64_t largest = options > 0 ? options - 1 : (uint64_t)DW_TIME_MAX;
+    if (value > largest) {
+        value = largest; /* a list made for another run, or edited by hand */
     }
     if (value != 0) {
         take(world, kind, who, what, nth, value, key);
@@ -246,8 +247,21 @@ static uint64_t *user_counter(sim_choices *choices, uint64_t who, uint64_t what)
     return &choices->counters[choices->counter_count++].n;
 }
 
+/* A run file can name it, and means nothing else by that name. */
+static bool valid_what(const char *what) {
+    size_t len = strcspn(what, " \t\r\n\v\f");
+    return len > 0 && len < SIM_WHAT_MAX && what[len] == '\0' && sim_kind_of(what) == SIM_USER;
+}
+
 uint32_t sim_choice_user(dw_world *world, sim_who who, uint64_t hash, const char *what,
                          uint32_t n) {
+    if (!valid_what(what)) {
+        sim_world_finding(world, "contract", what,
+                          "the choice '%s' needs a name of one word, shorter than %d characters, "
+                          "that is not one of the library's kinds",
+                          what, (int)SIM_WHAT_MAX);
+        return 0;
+    }
     if (!choice_active(world, SIM_USER) || n < 2) {
         return 0;
     }

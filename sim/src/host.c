@@ -86,10 +86,18 @@ void sim_host_enter(dw_host *host) {
 
 static void end_program(dw_host *host, host_end_kind how);
 
+/* Whoever kills the host inside one of these callbacks has to wait for the last of them. */
 static void stop_program(dw_host *host) {
+    sim_host_enter(host);
     dw_reactor_shutdown(&host->reactor);
     dw_reactor_fini(&host->reactor);
-    end_program(host, END_KILL);
+    host->busy = false;
+    end_program(host, host->ending != END_NONE ? (host_end_kind)host->ending : END_KILL);
+}
+
+/* When the reactor has something to do, if only to stop. */
+static dw_time next_due(const dw_host *host) {
+    return dw_reactor_stopping(&host->reactor) ? 0 : dw_reactor_next_due(&host->reactor);
 }
 
 void sim_host_leave(dw_host *host) {
@@ -98,17 +106,17 @@ void sim_host_leave(dw_host *host) {
         end_program(host, (host_end_kind)host->ending);
         return;
     }
-    dw_time due = dw_reactor_next_due(&host->reactor);
+    dw_time due = next_due(host);
     if (due != DW_TIME_MAX) {
         schedule_turn(host, due);
     }
 }
 
 bool sim_host_turn_due(dw_host *host) {
-    dw_time due = dw_reactor_next_due(&host->reactor);
+    dw_time due = next_due(host);
     dw_world *world = host->world;
     if (host->power != POWER_UP || due == DW_TIME_MAX) {
-        return dw_reactor_stopping(&host->reactor);
+        return false;
     }
     if (due > host->turn.at || host->stalled_until > host->turn.at) {
         due = due > host->stalled_until ? due : host->stalled_until;
@@ -208,10 +216,10 @@ static void end_sockets(dw_host *host, bool dark) {
                 continue;
             }
             if (dark) {
-                conn->listener = NULL;
+                conn->listener = i == 1 ? NULL : conn->listener; /* it was the server's */
                 sim_stream_vanish(end);
             } else if (conn->listener == NULL || i == 0) {
-                sim_stream_close(end, false);
+                sim_stream_close(end, (end->flags & E_OPEN) == 0); /* RST in a handshake */
             }
         }
         next = conn->next;
@@ -277,12 +285,37 @@ void dw_host_stop(dw_host *host) {
     }
 }
 
+/* One stall inside another does not end it. */
 void dw_host_stall(dw_host *host, dw_time duration) {
     dw_world *world = host->world;
-    host->stalled_until = world->now + duration;
+    dw_time until = time_add(world->now, duration);
+    host->stalled_until = until > host->stalled_until ? until : host->stalled_until;
     world_mark(world, 0x3003 + host->index);
     if (world->trace != NULL) {
         sim_trace_add(world, ' ', host->name, "stalls for %lldus", (long long)(duration / 1000));
+    }
+}
+
+void sim_host_wake(dw_host *host) {
+    dw_world *world = host->world;
+    dw_time until = host->stalled_until;
+    if (until <= world->now) {
+        return;
+    }
+    host->stalled_until = 0;
+    sim_stream_wake(host);
+    for (sim_listener *l = host->listeners; l != NULL; l = l->next) {
+        sim_queue_remove(&world->queue, &l->ready);
+        sim_listener_poke(l);
+    }
+    for (sim_lookup *l = host->lookups; l != NULL; l = l->next) {
+        if (l->event.at == until) {
+            sim_queue_remove(&world->queue, &l->event);
+            sim_world_schedule(world, &l->event, world->now);
+        }
+    }
+    if (host->turn.place != 0) {
+        schedule_turn(host, world->now);
     }
 }
 
@@ -306,6 +339,7 @@ void sim_host_end(dw_host *host, bool check_leaks) {
         dw_reactor_shutdown(&host->reactor);
         const char *call = dw_reactor_pending_call(&host->reactor);
         if (call != NULL) {
+            call = sim_base_name(call);
             sim_world_finding(
                 host->world, "leak", call,
                 "%s: %zu delayed calls are pending after the end; the next was armed at %s",

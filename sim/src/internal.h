@@ -243,11 +243,14 @@ void sim_stream_release(sim_conn *conn);
 void sim_stream_poke(sim_end *end);
 void sim_stream_format(char *out, size_t size, const sim_end *from);
 uint64_t sim_stream_hash(sim_end *from);
+void sim_stream_wake(dw_host *host);
 void sim_stream_free_all(dw_world *world);
 
 /* socket.c: the slots of the wire that deal with sockets. */
 void sim_listener_enqueue(sim_listener *listener, sim_conn *conn);
 void sim_listener_ready(sim_listener *listener);
+/* Connections may wait: see to them as soon as the host gets CPU. */
+void sim_listener_poke(sim_listener *listener);
 void sim_listener_close(sim_listener *listener);
 sim_listener *sim_listener_find(dw_host *host, uint16_t port);
 
@@ -336,6 +339,8 @@ void sim_host_turn(dw_host *host);
 /* Whether the turn event that was just taken has work; if not, it is queued again for later. */
 bool sim_host_turn_due(dw_host *host);
 void sim_host_lookup_event(sim_event *event);
+/* Ends a stall before its time. */
+void sim_host_wake(dw_host *host);
 /* Before and after the host's program runs. */
 void sim_host_enter(dw_host *host);
 void sim_host_leave(dw_host *host);
@@ -373,6 +378,11 @@ struct dw_world {
     uint64_t scenario_hash;
     bool failed;
 };
+
+/* When `delay` from `at` is; DW_TIME_MAX, which never comes, when that is too far. */
+static inline dw_time time_add(dw_time at, dw_time delay) {
+    return delay < DW_TIME_MAX - at ? at + delay : DW_TIME_MAX;
+}
 
 /* Puts an event in the queue at `at`, after all that is there for that time. */
 void sim_world_schedule(dw_world *world, sim_event *event, dw_time at);

@@ -29,13 +29,14 @@ dw_time sim_link_delay(sim_link *link) {
     if (!choice_active(world, SIM_LATENCY)) {
         return link->latency;
     }
-    return link->latency + (dw_time)sim_choice_draw(world, SIM_LATENCY, (sim_who){WHO_LINK, link},
-                                                    "latency", &link->latency_draws, 0);
+    uint64_t extra = sim_choice_draw(world, SIM_LATENCY, (sim_who){WHO_LINK, link}, "latency",
+                                     &link->latency_draws, 0);
+    return time_add(link->latency, (dw_time)extra);
 }
 
 static void cut_for(sim_link *link, dw_time duration) {
     dw_world *world = link->from->world;
-    dw_time until = duration < DW_TIME_MAX - world->now ? world->now + duration : DW_TIME_MAX;
+    dw_time until = time_add(world->now, duration);
     if (until > link->down_until) {
         link->down_until = until;
     }
@@ -91,7 +92,7 @@ void dw_world_repair(dw_world *world, dw_host *a, dw_host *b) {
 void dw_world_heal(dw_world *world) {
     world->choices.active = 0;
     for (dw_host *host = world->hosts; host != NULL; host = host->next) {
-        host->stalled_until = 0;
+        sim_host_wake(host);
         for (sim_link *link = host->links; link != NULL; link = link->next) {
             link->down_until = 0;
         }

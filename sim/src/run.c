@@ -42,7 +42,9 @@ void sim_runner_free(sim_runner *runner) {
     free(runner);
 }
 
+/* No packet arrives any more, so nothing is drawn about packets. */
 static void end_hosts(dw_world *world, bool check_leaks) {
+    world->choices.active &= 1u << SIM_ALLOC | 1u << SIM_USER;
     for (dw_host *host = world->hosts; host != NULL; host = host->next) {
         sim_host_end(host, check_leaks && !world->failed);
     }

@@ -54,7 +54,7 @@ static uint16_t free_port(dw_host *host) {
     return 0;
 }
 
-static void poke_listener(sim_listener *listener) {
+void sim_listener_poke(sim_listener *listener) {
     dw_host *host = listener->host;
     if (listener->accept_head != NULL && listener->io != NULL &&
         (listener->io->want & DW_READABLE) != 0 && listener->ready.place == 0) {
@@ -84,13 +84,13 @@ void sim_listener_ready(sim_listener *listener) {
         return;
     }
     if (host->stalled_until > host->world->now) {
-        poke_listener(listener);
+        sim_listener_poke(listener);
         return;
     }
     sim_host_enter(host);
     dw_io_ready(&host->reactor, listener->io, DW_READABLE);
     sim_host_leave(host);
-    poke_listener(listener); /* core takes so many at once and no more */
+    sim_listener_poke(listener); /* core takes so many at once and no more */
 }
 
 static sim_conn *take_waiting(sim_listener *listener) {
@@ -275,7 +275,7 @@ static void sim_watch(dw_reactor *reactor, dw_io *io) {
     }
     if (is_listener(io)) {
         listener_of(io)->io = io;
-        poke_listener(listener_of(io));
+        sim_listener_poke(listener_of(io));
         return;
     }
     sim_end *end = end_of(io);

@@ -117,6 +117,19 @@ void sim_stream_release(sim_conn *conn) {
     }
 }
 
+/* A host that was stalled gets CPU again: what waited for that comes now. */
+void sim_stream_wake(dw_host *host) {
+    for (sim_conn *conn = host->world->conns; conn != NULL; conn = conn->next) {
+        for (int i = 0; i < 2; i++) {
+            sim_end *end = &conn->end[i];
+            if (end->host == host && (end->flags & E_HELD) == 0) {
+                sim_queue_remove(&host->world->queue, &end->ready);
+                sim_stream_poke(end);
+            }
+        }
+    }
+}
+
 static void init_end(sim_end *end, dw_host *host, dw_host *other, uint8_t side) {
     end->arrival.type = EV_ARRIVAL;
     end->ready.type = EV_READY;
@@ -162,7 +175,7 @@ static void schedule_first(sim_end *to) {
 static void transmit(sim_end *from, sim_segment *segment) {
     dw_world *world = from->host->world;
     sim_end *to = peer_of(from);
-    dw_time at = world->now + sim_link_delay(from->link);
+    dw_time at = time_add(world->now, sim_link_delay(from->link));
     segment->at = at > to->last_arrival ? at : to->last_arrival;
     segment->sequence = ++world->sequence;
     to->last_arrival = segment->at;
@@ -188,7 +201,7 @@ static void send_control(sim_end *from, bool window) {
     sim_control *control = sim_world_alloc(world, sizeof(*control));
     *control = (sim_control){{.type = EV_CONTROL}, peer_of(from), window, 0};
     conn_of(from)->pins++;
-    sim_world_schedule(world, &control->event, world->now + sim_link_delay(from->link));
+    sim_world_schedule(world, &control->event, time_add(world->now, sim_link_delay(from->link)));
 }
 
 /* RST travels by itself and is not repeated when it is lost. */
@@ -382,8 +395,8 @@ static void delay_flight(sim_end *to, dw_time at) {
     sim_queue_add(&to->host->world->queue, &to->arrival);
 }
 
-/* The sender of the first packet gives up. When it is the answer to a SYN, so does the client, whose
- * SYN is answered by nobody. */
+/* The sender of the first packet gives up. When it is the answer to a SYN, so does the client,
+ * whose SYN is answered by nobody. */
 static void give_up(sim_end *to) {
     sim_end *from = peer_of(to);
     bool handshake = in_handshake(to);
@@ -658,9 +671,9 @@ static sim_segment *take_blocked(sim_end *from, size_t room) {
     return segment;
 }
 
-/* Moves what the window now allows from the sender's blocked bytes into flight. A segment is cut only
- * for half a window or more, so that a reader of few bytes does not get as many segments (RFC 9293,
- * section 3.8.6.2.1). */
+/* Moves what the window now allows from the sender's blocked bytes into flight. A segment is cut
+ * only for half a window or more, so that a reader of few bytes does not get as many segments (RFC
+ * 9293, section 3.8.6.2.1). */
 static void release_blocked(sim_end *from) {
     sim_end *to = peer_of(from);
     size_t window = from->host->world->receive_buffer;

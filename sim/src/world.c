@@ -221,7 +221,7 @@ bool dw_world_advance_to_next(dw_world *world) {
 void dw_world_after(dw_world *world, dw_time delay, void (*fn)(void *user), void *user) {
     sim_after *after = sim_world_alloc(world, sizeof(*after));
     *after = (sim_after){{.type = EV_AFTER}, fn, user};
-    sim_world_schedule(world, &after->event, world->now + delay);
+    sim_world_schedule(world, &after->event, time_add(world->now, delay));
 }
 
 uint32_t dw_world_choose(dw_world *world, const char *what, uint32_t n) {

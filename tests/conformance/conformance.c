@@ -8,9 +8,12 @@
 #include <drywire/sim.h>
 #include <run.h>
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 const int conf_wire_count = 2;
 
@@ -20,10 +23,20 @@ enum { QUIET_TURNS = 6, TURNS_MAX = 20000 };
 
 static void play_poll(void (*body)(conf *c)) {
     dw_reactor *reactor = dw_poll_reactor_new(&(dw_poll_options){.no_signals = true});
-    conf c = {.wire = "poll", .server = reactor, .client = reactor, .address = "127.0.0.1"};
+    conf c = {.wire = "poll",
+              .server = reactor,
+              .client = reactor,
+              .address = "127.0.0.1",
+              .name = "localhost",
+              .fds = {-1, -1, -1}};
     ck_assert_ptr_nonnull(reactor);
     body(&c);
     dw_reactor_free(reactor);
+    for (int i = 0; i < 3; i++) {
+        if (c.fds[i] >= 0) {
+            close(c.fds[i]);
+        }
+    }
 }
 
 static void (*sim_body)(conf *c);
@@ -35,6 +48,7 @@ static void sim_scenario(dw_world *world) {
               .server = dw_host_reactor(server),
               .client = dw_host_reactor(client),
               .address = "10.0.0.1",
+              .name = "server",
               .backend = world};
     sim_body(&c);
 }
@@ -88,6 +102,42 @@ void conf_settle(conf *c) {
         quiet = before != c->activity ? 0 : quiet;
         before = c->activity;
     }
+}
+
+void conf_run(conf *c) {
+    if (c->backend != NULL) {
+        ck_assert(dw_world_run_until_idle(c->backend, DW_HOUR(1)));
+    } else {
+        ck_assert_int_eq(dw_reactor_run(c->client), 0);
+    }
+}
+
+/* listen(2) with a backlog of 0 takes one connection; SYNs of further ones are dropped. */
+static uint16_t full_listener(conf *c) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    for (int i = 0; i < 3; i++) {
+        c->fds[i] = socket(AF_INET, SOCK_STREAM | (i == 2 ? SOCK_NONBLOCK : 0), 0);
+        ck_assert_int_ge(c->fds[i], 0);
+    }
+    ck_assert_int_eq(bind(c->fds[0], (struct sockaddr *)&at, len), 0);
+    ck_assert_int_eq(listen(c->fds[0], 0), 0);
+    ck_assert_int_eq(getsockname(c->fds[0], (struct sockaddr *)&at, &len), 0);
+    ck_assert_int_eq(connect(c->fds[1], (struct sockaddr *)&at, len), 0);
+    ck_assert_int_lt(connect(c->fds[2], (struct sockaddr *)&at, len), 0);
+    return ntohs(at.sin_port);
+}
+
+uint16_t conf_black_hole(conf *c, char host[DW_ADDRESS_TEXT_MAX]) {
+    if (c->backend == NULL) {
+        snprintf(host, DW_ADDRESS_TEXT_MAX, "127.0.0.1");
+        return full_listener(c);
+    }
+    dw_host *dark = dw_world_add_host(c->backend, "dark", NULL, NULL);
+    dw_address address = dw_host_address(dark);
+    dw_host_crash(dark);
+    dw_address_format_host(&address, host, DW_ADDRESS_TEXT_MAX);
+    return 9;
 }
 
 /* ---- Recording ---- */
@@ -228,6 +278,9 @@ static dw_protocol *f_build(dw_factory *factory, const dw_address *peer) {
     serving *f = serving_of(factory);
     ck_assert_int_ne(peer->kind, DW_ADDRESS_NONE);
     f_record(f, "build");
+    if (f->on_build != NULL) {
+        f->on_build(f);
+    }
     if (f->build == BUILD_NONE) {
         return NULL;
     }
@@ -245,7 +298,12 @@ static void f_start(dw_factory *factory) {
 }
 
 static void f_stop(dw_factory *factory) {
-    f_record(serving_of(factory), "stop");
+    serving *f = serving_of(factory);
+    f->over = true;
+    f_record(f, "stop");
+    if (f->on_stop != NULL) {
+        f->on_stop(f);
+    }
 }
 
 static void f_started(dw_client_factory *factory, dw_connector *connector) {
@@ -262,6 +320,7 @@ static void f_failed(dw_client_factory *factory, dw_connector *connector,
     serving *f = DW_CONTAINER_OF(factory, serving, client);
     char word[60];
     snprintf(word, sizeof(word), "failed:%s", kind_word(reason->kind));
+    f->reason = *reason;
     f_record(f, word);
     if (f->on_failed != NULL) {
         f->on_failed(f, connector);
@@ -272,6 +331,7 @@ static void f_lost(dw_client_factory *factory, dw_connector *connector, const dw
     serving *f = DW_CONTAINER_OF(factory, serving, client);
     char word[60];
     snprintf(word, sizeof(word), "lost:%s", kind_word(reason->kind));
+    f->reason = *reason;
     f_record(f, word);
     if (f->on_lost != NULL) {
         f->on_lost(f, connector);

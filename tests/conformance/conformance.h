@@ -17,7 +17,9 @@ struct conf {
     const char *wire;
     dw_reactor *server, *client;
     const char *address; /* where the client finds the server */
+    const char *name;    /* the same as a host name */
     void *backend;
+    int fds[3];          /* the black hole's, on the live wire */
     unsigned activity;   /* grows with every callback: how the live wire knows that all is quiet */
 };
 
@@ -51,7 +53,11 @@ typedef struct serving {
     void (*on_failed)(struct serving *f, dw_connector *connector);
     void (*on_lost)(struct serving *f, dw_connector *connector);
     void (*on_started)(struct serving *f, dw_connector *connector);
+    void (*on_build)(struct serving *f);
+    void (*on_stop)(struct serving *f);
     dw_connector *connector;
+    dw_reason reason; /* of the last failure or loss */
+    bool over;        /* stop was called */
     char log[2000];
 } serving;
 
@@ -64,6 +70,12 @@ void conf_until(conf *c, const bool *flag);
 /* Runs until nothing more happens by itself. Delayed calls later than a second are not waited for on
  * the live wire. */
 void conf_settle(conf *c);
+/* Runs the reactors until one of them was told to stop and has ended. */
+void conf_run(conf *c);
+
+/* An address and port that never answer: a machine that is dark, or a listener whose accept queue is
+ * full. `host` gets the literal. */
+uint16_t conf_black_hole(conf *c, char host[DW_ADDRESS_TEXT_MAX]);
 
 void side_init(side *s, conf *c);
 void serving_init(serving *f, conf *c, side **sides, unsigned count);

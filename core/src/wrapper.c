@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Wrappers and wrapping factories. Towards the network a wrapper is an ordinary protocol; towards
+ * the wrapped protocol it begins as every transport does, so that the verbs in transport.c find it
+ * and come here.
+ *
+ * Invariant: a wrapper that was built counts in its factory until just before its wrapped
+ * protocol's connection_lost, or, if it never was connected, until its destroy.
+ */
+#include "drywire/wrapper.h"
+
+#include "drywire/alloc.h"
+#include "internal.h"
+
+static dw_protocol_wrapper *wrapper_of_protocol(dw_protocol *protocol) {
+    return DW_CONTAINER_OF(protocol, dw_protocol_wrapper, base);
+}
+
+static dw_wrapping_factory *factory_of(dw_factory *factory) {
+    return DW_CONTAINER_OF(factory, dw_wrapping_factory, base.base);
+}
+
+/* ---- From the network: pass on ---- */
+
+void dw_protocol_wrapper_connection_made(dw_protocol_wrapper *w) {
+    dw_protocol_make_connection(w->wrapped, dw_protocol_wrapper_transport(w));
+}
+
+void dw_protocol_wrapper_data_received(dw_protocol_wrapper *w, const uint8_t *data, size_t len) {
+    if (w->wrapped->cls->data_received != NULL) {
+        w->wrapped->cls->data_received(w->wrapped, data, len);
+    }
+}
+
+/* As the connection itself does it (stream.c, tell_protocol). */
+void dw_protocol_wrapper_connection_lost(dw_protocol_wrapper *w, const dw_reason *reason) {
+    dw_protocol *wrapped = w->wrapped;
+    wrapped->connected = false;
+    if (wrapped->cls->connection_lost != NULL) {
+        wrapped->cls->connection_lost(wrapped, reason);
+    }
+    wrapped->transport = NULL;
+}
+
+void dw_protocol_wrapper_read_connection_lost(dw_protocol_wrapper *w) {
+    if (w->wrapped->cls->read_connection_lost != NULL) {
+        w->wrapped->cls->read_connection_lost(w->wrapped);
+    }
+}
+
+void dw_protocol_wrapper_write_connection_lost(dw_protocol_wrapper *w) {
+    if (w->wrapped->cls->write_connection_lost != NULL) {
+        w->wrapped->cls->write_connection_lost(w->wrapped);
+    }
+}
+
+/* ---- From the network: the outer protocol's callbacks ---- */
+
+static void uncount(dw_protocol_wrapper *w) {
+    if (!w->counted_) {
+        return;
+    }
+    dw_wrapping_factory *factory = factory_of(w->base.factory);
+    w->counted_ = false;
+    list_remove(&w->node_);
+    factory->count_--;
+    if (factory->cls->ended != NULL) {
+        factory->cls->ended(factory, w);
+    }
+}
+
+static void outer_made(dw_protocol *protocol) {
+    dw_protocol_wrapper *w = wrapper_of_protocol(protocol);
+    if (w->counted_) {
+        list_add(&factory_of(w->base.factory)->connections_, &w->node_);
+    }
+    if (w->cls->connection_made != NULL) {
+        w->cls->connection_made(w);
+    } else {
+        dw_protocol_wrapper_connection_made(w);
+    }
+}
+
+static void outer_data(dw_protocol *protocol, const uint8_t *data, size_t len) {
+    dw_protocol_wrapper *w = wrapper_of_protocol(protocol);
+    if (w->cls->data_received != NULL) {
+        w->cls->data_received(w, data, len);
+    } else {
+        dw_protocol_wrapper_data_received(w, data, len);
+    }
+}
+
+static void outer_lost(dw_protocol *protocol, const dw_reason *reason) {
+    dw_protocol_wrapper *w = wrapper_of_protocol(protocol);
+    uncount(w);
+    if (w->cls->connection_lost != NULL) {
+        w->cls->connection_lost(w, reason);
+    } else {
+        dw_protocol_wrapper_connection_lost(w, reason);
+    }
+}
+
+static void outer_read_lost(dw_protocol *protocol) {
+    dw_protocol_wrapper *w = wrapper_of_protocol(protocol);
+    if (w->cls->read_connection_lost != NULL) {
+        w->cls->read_connection_lost(w);
+    } else {
+        dw_protocol_wrapper_read_connection_lost(w);
+    }
+}
+
+static void outer_write_lost(dw_protocol *protocol) {
+    dw_protocol_wrapper *w = wrapper_of_protocol(protocol);
+    if (w->cls->write_connection_lost != NULL) {
+        w->cls->write_connection_lost(w);
+    } else {
+        dw_protocol_wrapper_write_connection_lost(w);
+    }
+}
+
+/* A reactor that is freed with open connections comes here without connection_lost. */
+static void outer_destroy(dw_protocol *protocol) {
+    dw_protocol_wrapper *w = wrapper_of_protocol(protocol);
+    dw_protocol *wrapped = w->wrapped;
+    uncount(w);
+    wrapped->connected = false;
+    wrapped->transport = NULL;
+    if (w->cls->destroy != NULL) {
+        w->cls->destroy(w);
+    }
+    if (wrapped->cls->destroy != NULL) {
+        wrapped->cls->destroy(wrapped);
+    }
+    if (w->owned_) {
+        dw_free(w->reactor_, w);
+    }
+}
+
+static const char *outer_log_prefix(dw_protocol *protocol) {
+    return dw_protocol_log_prefix(wrapper_of_protocol(protocol)->wrapped);
+}
+
+/* ---- Life ---- */
+
+/* The outer class is each wrapper's own: its name is the wrapped protocol's, and it is aware of
+ * half closes exactly if the wrapped protocol is. */
+void dw_protocol_wrapper_init(dw_protocol_wrapper *w, const dw_protocol_wrapper_class *cls,
+                              dw_protocol *wrapped) {
+    const dw_protocol_class *inner = wrapped->cls;
+    w->cls = cls;
+    w->wrapped = wrapped;
+    w->transport_.wrapper = w;
+    w->reactor_ = NULL;
+    w->counted_ = w->owned_ = false;
+    list_init(&w->node_);
+    w->outer_ = (dw_protocol_class){
+        .name = inner->name,
+        .connection_made = outer_made,
+        .data_received = outer_data,
+        .connection_lost = outer_lost,
+        .read_connection_lost = inner->read_connection_lost != NULL ? outer_read_lost : NULL,
+        .write_connection_lost = inner->write_connection_lost != NULL ? outer_write_lost : NULL,
+        .destroy = outer_destroy,
+        .log_prefix = inner->log_prefix != NULL ? outer_log_prefix : NULL,
+    };
+    dw_protocol_init(&w->base, &w->outer_);
+}
+
+dw_transport *dw_protocol_wrapper_transport(dw_protocol_wrapper *w) {
+    return (dw_transport *)(void *)&w->transport_;
+}
+
+dw_protocol_wrapper *dw_protocol_wrapper_find(dw_transport *transport,
+                                              const dw_protocol_wrapper_class *cls) {
+    dw_protocol_wrapper *w = wrapper_of(transport);
+    while (w != NULL && w->cls != cls) {
+        w = wrapper_of(w->base.transport);
+    }
+    return w;
+}
+
+/* ---- From the wrapped protocol: what transport.c hands over ---- */
+
+void dw_wrapper_write(dw_protocol_wrapper *w, const void *data, size_t len) {
+    if (w->cls->write != NULL) {
+        w->cls->write(w, data, len);
+    } else {
+        dw_transport_write(w->base.transport, data, len);
+    }
+}
+
+void dw_wrapper_writev(dw_protocol_wrapper *w, const struct iovec *pieces, size_t count) {
+    if (w->cls->writev != NULL) {
+        w->cls->writev(w, pieces, count);
+    } else {
+        dw_transport_writev(w->base.transport, pieces, count);
+    }
+}
+
+void dw_wrapper_lose_connection(dw_protocol_wrapper *w) {
+    if (w->cls->lose_connection != NULL) {
+        w->cls->lose_connection(w);
+    } else {
+        dw_transport_lose_connection(w->base.transport);
+    }
+}
+
+void dw_wrapper_lose_write_connection(dw_protocol_wrapper *w) {
+    if (w->cls->lose_write_connection != NULL) {
+        w->cls->lose_write_connection(w);
+    } else {
+        dw_transport_lose_write_connection(w->base.transport);
+    }
+}
+
+void dw_wrapper_abort_connection(dw_protocol_wrapper *w) {
+    if (w->cls->abort_connection != NULL) {
+        w->cls->abort_connection(w);
+    } else {
+        dw_transport_abort_connection(w->base.transport);
+    }
+}
+
+void dw_wrapper_fail(dw_protocol_wrapper *w, const dw_reason *reason) {
+    if (w->cls->fail != NULL) {
+        w->cls->fail(w, reason);
+    } else {
+        dw_transport_fail(w->base.transport, reason);
+    }
+}
+
+void dw_wrapper_pause_producing(dw_protocol_wrapper *w) {
+    if (w->cls->pause_producing != NULL) {
+        w->cls->pause_producing(w);
+    } else {
+        dw_transport_pause_producing(w->base.transport);
+    }
+}
+
+void dw_wrapper_resume_producing(dw_protocol_wrapper *w) {
+    if (w->cls->resume_producing != NULL) {
+        w->cls->resume_producing(w);
+    } else {
+        dw_transport_resume_producing(w->base.transport);
+    }
+}
+
+int dw_wrapper_register_producer(dw_protocol_wrapper *w, dw_producer *producer, bool streaming) {
+    if (w->cls->register_producer != NULL) {
+        return w->cls->register_producer(w, producer, streaming);
+    }
+    return dw_transport_register_producer(w->base.transport, producer, streaming);
+}
+
+void dw_wrapper_unregister_producer(dw_protocol_wrapper *w) {
+    if (w->cls->unregister_producer != NULL) {
+        w->cls->unregister_producer(w);
+    } else {
+        dw_transport_unregister_producer(w->base.transport);
+    }
+}
+
+dw_address dw_wrapper_peer(const dw_protocol_wrapper *w) {
+    return w->cls->peer != NULL ? w->cls->peer(w) : dw_transport_peer(w->base.transport);
+}
+
+dw_address dw_wrapper_host(dw_protocol_wrapper *w) {
+    return w->cls->host != NULL ? w->cls->host(w) : dw_transport_host(w->base.transport);
+}
+
+bool dw_wrapper_disconnecting(const dw_protocol_wrapper *w) {
+    return w->cls->disconnecting != NULL ? w->cls->disconnecting(w)
+                                         : dw_transport_disconnecting(w->base.transport);
+}
+
+/* ---- Factories ---- */
+
+/* The wrapper's memory comes first, so that a protocol is never built in vain. */
+static dw_protocol *factory_build(dw_factory *base, const dw_address *peer) {
+    dw_wrapping_factory *factory = factory_of(base);
+    const dw_wrapping_factory_class *cls = factory->cls;
+    dw_factory *builder = cls->admit != NULL ? cls->admit(factory, peer) : factory->wrapped;
+    if (builder == NULL) {
+        return NULL;
+    }
+    dw_protocol_wrapper *w = dw_alloc_zeroed(factory->reactor, cls->wrapper_size);
+    if (w == NULL) {
+        return DW_PROTOCOL_FAILED;
+    }
+    dw_protocol *wrapped = builder->cls->build_protocol(builder, peer);
+    if (wrapped == NULL || wrapped == DW_PROTOCOL_FAILED) {
+        dw_free(factory->reactor, w);
+        return wrapped;
+    }
+    wrapped->factory = builder;
+    dw_protocol_wrapper_init(w, cls->wrapper, wrapped);
+    w->base.factory = base;
+    w->reactor_ = factory->reactor;
+    w->owned_ = w->counted_ = true;
+    factory->count_++;
+    if (cls->built != NULL && cls->built(factory, w, peer) < 0) {
+        outer_destroy(&w->base);
+        return DW_PROTOCOL_FAILED;
+    }
+    return &w->base;
+}
+
+static void factory_start(dw_factory *base) {
+    dw_factory_do_start(factory_of(base)->wrapped);
+}
+
+static void factory_stop(dw_factory *base) {
+    dw_factory_do_stop(factory_of(base)->wrapped);
+}
+
+static const dw_client_factory_class *client_class(const dw_wrapping_factory *factory) {
+    return DW_CONTAINER_OF(factory->wrapped->cls, const dw_client_factory_class, base);
+}
+
+static dw_client_factory *client_of(const dw_wrapping_factory *factory) {
+    return DW_CONTAINER_OF(factory->wrapped, dw_client_factory, base);
+}
+
+static void client_started(dw_client_factory *base, dw_connector *connector) {
+    dw_wrapping_factory *factory = factory_of(&base->base);
+    client_class(factory)->started_connecting(client_of(factory), connector);
+}
+
+static void client_failed(dw_client_factory *base, dw_connector *connector,
+                          const dw_reason *reason) {
+    dw_wrapping_factory *factory = factory_of(&base->base);
+    client_class(factory)->client_connection_failed(client_of(factory), connector, reason);
+}
+
+static void client_lost(dw_client_factory *base, dw_connector *connector, const dw_reason *reason) {
+    dw_wrapping_factory *factory = factory_of(&base->base);
+    client_class(factory)->client_connection_lost(client_of(factory), connector, reason);
+}
+
+void dw_wrapping_factory_init(dw_wrapping_factory *factory, const dw_wrapping_factory_class *cls,
+                              dw_reactor *reactor, dw_factory *wrapped) {
+    factory->cls = cls;
+    factory->reactor = reactor;
+    factory->wrapped = wrapped;
+    factory->count_ = 0;
+    list_init(&factory->connections_);
+    factory->outer_ = (dw_client_factory_class){
+        .base = {.name = cls->name,
+                 .build_protocol = factory_build,
+                 .start = factory_start,
+                 .stop = factory_stop},
+    };
+    dw_client_factory_init(&factory->base, &factory->outer_);
+}
+
+void dw_wrapping_factory_init_client(dw_wrapping_factory *factory,
+                                     const dw_wrapping_factory_class *cls, dw_reactor *reactor,
+                                     dw_client_factory *wrapped) {
+    dw_wrapping_factory_init(factory, cls, reactor, &wrapped->base);
+    const dw_client_factory_class *inner = client_class(factory);
+    dw_client_factory_class *outer = &factory->outer_;
+    outer->started_connecting = inner->started_connecting != NULL ? client_started : NULL;
+    outer->client_connection_failed =
+        inner->client_connection_failed != NULL ? client_failed : NULL;
+    outer->client_connection_lost = inner->client_connection_lost != NULL ? client_lost : NULL;
+}
+
+size_t dw_wrapping_factory_count(const dw_wrapping_factory *factory) {
+    return factory->count_;
+}
+
+static const dw_protocol_wrapper_class plain_wrapper;
+
+const dw_wrapping_factory_class dw_wrapping_factory_plain = {
+    .name = "wrapping factory",
+    .wrapper = &plain_wrapper,
+    .wrapper_size = sizeof(dw_protocol_wrapper),
+};

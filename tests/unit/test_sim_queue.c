@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The event queue against a model that is too simple to be wrong: an unsorted array, searched for
+ * its least (time, sequence).
+ */
+#include "../../sim/src/internal.h"
+#include "sim_support.h"
+
+enum { EVENTS = 300, STEPS = 20000, TIMES = 40 };
+
+static sim_queue queue;
+static sim_event events[EVENTS];
+static bool queued[EVENTS];
+static uint64_t sequence, drawn;
+
+static void setup(void) {
+    queue = (sim_queue){0};
+    memset(events, 0, sizeof(events));
+    memset(queued, 0, sizeof(queued));
+    sequence = drawn = 0;
+}
+
+static void teardown(void) {
+    sim_queue_free(&queue);
+}
+
+/* Numbers from a counter: no state but how many were drawn. */
+static uint64_t draw(uint64_t n) {
+    return mix64(++drawn * UINT64_C(0x9e3779b97f4a7c15)) % n;
+}
+
+static void add(size_t i, dw_time at) {
+    events[i].at = at;
+    events[i].sequence = ++sequence;
+    queued[i] = true;
+    sim_queue_add(&queue, &events[i]);
+}
+
+static bool earlier(const sim_event *a, const sim_event *b) {
+    return a->at < b->at || (a->at == b->at && a->sequence < b->sequence);
+}
+
+/* The model's n-th event of the earliest instant, or NULL. */
+static sim_event *model_nth(size_t n) {
+    sim_event *best = NULL;
+    for (size_t i = 0; i < EVENTS; i++) {
+        if (queued[i] && (best == NULL || events[i].at < best->at)) {
+            best = &events[i];
+        }
+    }
+    dw_time at = best != NULL ? best->at : 0;
+    sim_event *last = NULL;
+    for (size_t k = 0; best != NULL && k <= n; k++) {
+        sim_event *next = NULL;
+        for (size_t i = 0; i < EVENTS; i++) {
+            if (queued[i] && events[i].at == at && (last == NULL || earlier(last, &events[i])) &&
+                (next == NULL || earlier(&events[i], next))) {
+                next = &events[i];
+            }
+        }
+        last = next;
+    }
+    return best != NULL ? last : NULL;
+}
+
+static size_t model_simultaneous(void) {
+    const sim_event *first = model_nth(0);
+    size_t n = 0;
+    for (size_t i = 0; i < EVENTS; i++) {
+        n += first != NULL && queued[i] && events[i].at == first->at;
+    }
+    return n;
+}
+
+static void take_one(dw_time *now) {
+    sim_event *first = model_nth(0);
+    size_t n = model_simultaneous();
+    ck_assert_int_eq(sim_queue_next_at(&queue), first != NULL ? first->at : DW_TIME_MAX);
+    ck_assert_uint_eq(sim_queue_fill(&queue), n);
+    if (n == 0) {
+        return;
+    }
+    size_t pick = draw(n);
+    sim_event *expected = model_nth(pick);
+    sim_event *event = sim_queue_take(&queue, pick);
+    ck_assert_ptr_eq(event, expected);
+    ck_assert_uint_eq(event->place, 0);
+    queued[event - events] = false;
+    *now = event->at;
+}
+
+START_TEST(random_steps_agree_with_a_sorted_model) {
+    dw_time now = 0;
+    for (int step = 0; step < STEPS; step++) {
+        size_t i = draw(EVENTS);
+        if (draw(3) == 0) {
+            take_one(&now);
+        } else if (!queued[i]) {
+            add(i, now + (dw_time)draw(TIMES)); /* often at the present instant itself */
+        } else if (draw(2) == 0) {
+            sim_queue_remove(&queue, &events[i]);
+            queued[i] = false;
+            ck_assert_uint_eq(events[i].place, 0);
+        }
+    }
+    while (model_nth(0) != NULL) {
+        take_one(&now);
+    }
+    ck_assert_int_eq(sim_queue_next_at(&queue), DW_TIME_MAX);
+}
+END_TEST
+
+START_TEST(events_of_one_instant_come_in_order_of_sequence) {
+    for (size_t i = 0; i < 10; i++) {
+        add(i, 5);
+    }
+    ck_assert_uint_eq(sim_queue_fill(&queue), 10);
+    for (size_t i = 0; i < 10; i++) {
+        ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[i]);
+    }
+}
+END_TEST
+
+START_TEST(an_event_for_the_present_instant_joins_the_batch_at_its_end) {
+    add(0, 5);
+    add(1, 5);
+    sim_queue_fill(&queue);
+    ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[0]);
+    add(2, 5);
+    add(3, 4); /* the past is the caller's mistake; the batch comes first all the same */
+    ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[1]);
+    ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[2]);
+}
+END_TEST
+
+/* A flow's next packet keeps the sequence of its sending and may so be older than others. */
+START_TEST(an_older_sequence_goes_to_its_place_in_the_batch) {
+    uint64_t old = ++sequence;
+    add(0, 5);
+    add(1, 5);
+    sim_queue_fill(&queue);
+    events[2].at = 5;
+    events[2].sequence = old;
+    sim_queue_add(&queue, &events[2]);
+    ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[2]);
+    ck_assert_ptr_eq(sim_queue_take(&queue, 1), &events[1]);
+    ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[0]);
+}
+END_TEST
+
+START_TEST(removing_from_the_batch_keeps_the_others_in_order) {
+    for (size_t i = 0; i < 5; i++) {
+        add(i, 5);
+    }
+    sim_queue_fill(&queue);
+    sim_queue_remove(&queue, &events[2]);
+    sim_queue_remove(&queue, &events[2]); /* twice is harmless */
+    ck_assert_ptr_eq(sim_queue_take(&queue, 3), &events[4]);
+    ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[0]);
+    ck_assert_ptr_eq(sim_queue_take(&queue, 1), &events[3]);
+    ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[1]);
+    ck_assert_uint_eq(sim_queue_fill(&queue), 0);
+}
+END_TEST
+
+START_TEST(clear_forgets_everything) {
+    add(0, 5);
+    add(1, 5);
+    add(2, 6);
+    sim_queue_fill(&queue);
+    sim_queue_clear(&queue);
+    ck_assert_int_eq(sim_queue_next_at(&queue), DW_TIME_MAX);
+    ck_assert_uint_eq(sim_queue_fill(&queue), 0);
+}
+END_TEST
+
+/* A long instant: what is taken at the front makes room for what comes at the back. */
+START_TEST(a_batch_that_goes_on_and_on_keeps_its_order) {
+    add(0, 5);
+    add(1, 5);
+    sim_queue_fill(&queue);
+    for (size_t i = 0; i < 5000; i++) {
+        ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[i % EVENTS]);
+        queued[i % EVENTS] = false;
+        add((i + 2) % EVENTS, 5);
+    }
+    ck_assert_uint_eq(sim_queue_fill(&queue), 2);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("sim_queue");
+    TCase *tc = tcase_create("queue");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, random_steps_agree_with_a_sorted_model);
+    tcase_add_test(tc, events_of_one_instant_come_in_order_of_sequence);
+    tcase_add_test(tc, an_event_for_the_present_instant_joins_the_batch_at_its_end);
+    tcase_add_test(tc, an_older_sequence_goes_to_its_place_in_the_batch);
+    tcase_add_test(tc, removing_from_the_batch_keeps_the_others_in_order);
+    tcase_add_test(tc, clear_forgets_everything);
+    tcase_add_test(tc, a_batch_that_goes_on_and_on_keeps_its_order);
+    suite_add_tcase(suite, tc);
+    return run_suite(suite);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Plays one record and judges it by itself: exactly as recorded, or different for one of the
+ * reasons that the record itself shows. What is left is decided by its group (groups.c).
+ */
+#include "judge.h"
+
+static json_t *play(record *r, bool own_time) {
+    player p;
+    play_fn play_it = play_of(r->protocol);
+    if (play_it == NULL) {
+        snprintf(r->problem, sizeof(r->problem), "unknown protocol \"%s\"", r->protocol);
+        return NULL;
+    }
+    player_init(&p, r->vector);
+    p.own_time = own_time;
+    play_it(&p, r->protocol);
+    json_t *events = p.trouble[0] == '\0' ? json_incref(p.events) : NULL;
+    snprintf(r->problem, sizeof(r->problem), "%s", p.trouble);
+    player_fini(&p);
+    return events;
+}
+
+static void pass(record *r, rule by) {
+    r->verdict = PASSED;
+    r->rule = by;
+}
+
+static void skip(record *r, rule by) {
+    r->verdict = SKIPPED;
+    r->rule = by;
+}
+
+/* The events of playing in own time, without what differs by nature ("Time"): order is compared,
+ * `t` of what fires is not. */
+static json_t *without(const json_t *events, bool t, bool own) {
+    json_t *copy = json_deep_copy(events);
+    size_t at;
+    json_t *event;
+    json_array_foreach(copy, at, event) {
+        if (t && event_is(event, "fire")) {
+            json_object_del(event, "t");
+        }
+        if (own) {
+            json_object_del(event, "due");
+            json_object_del(event, "call");
+        }
+    }
+    return copy;
+}
+
+static bool matches_in_own_time(record *r, const json_t *recorded) {
+    json_t *late = r->events;
+    json_t *own = play(r, true);
+    if (own == NULL) {
+        return false;
+    }
+    json_t *expect = without(recorded, true, false);
+    r->events = without(own, true, true);
+    bool good = record_matches(r, expect, events_equal);
+    json_decref(r->events);
+    json_decref(own);
+    json_decref(expect);
+    r->events = late;
+    return good;
+}
+
+static bool ties_by_reset(const record *r) {
+    const char *ties = json_string_value(json_object_get(r->vector, "ties"));
+    return ties != NULL && strcmp(ties, "reset") == 0;
+}
+
+static bool ties_explain(record *r, const json_t *recorded) {
+    json_t *own = play(r, true);
+    if (own == NULL) {
+        return false;
+    }
+    json_t *ours = without(own, true, false), *expect = without(recorded, true, false);
+    bool same = same_but_for_ties(expect, ours);
+    json_decref(own);
+    json_decref(ours);
+    json_decref(expect);
+    return same;
+}
+
+static void judge_clock(record *r) {
+    json_t *listed = with_sorted_lists(r->expect);
+    bool moved = !json_equal(listed, r->expect);
+    if (record_matches(r, listed, events_equal) && matches_in_own_time(r, listed)) {
+        pass(r, moved ? RULE_LIST : RULE_NONE);
+    } else if (!ties_by_reset(r)) {
+        r->verdict = FAILED;
+    } else if (ties_explain(r, listed)) {
+        pass(r, RULE_TIES);
+    } else {
+        skip(r, RULE_MOVED);
+    }
+    json_decref(listed);
+}
+
+/* Data moves the time-out of a connection, perhaps to the due time of another one's. Both manners
+ * of playing must agree on everything else; only what happens at one instant may change places. */
+static void judge_timed(record *r) {
+    if (record_matches(r, r->expect, events_equal)) {
+        pass(r, RULE_NONE);
+        return;
+    }
+    r->verdict = FAILED;
+    char problem[PROBLEM_MAX];
+    memcpy(problem, r->problem, sizeof(problem));
+    json_t *own = play(r, true);
+    json_t *plain = own != NULL ? without(own, false, true) : NULL;
+    if (plain != NULL && json_equal(plain, r->events) && same_but_for_ties(r->expect, own)) {
+        pass(r, RULE_TIES);
+    }
+    memcpy(r->problem, problem, sizeof(problem));
+    json_decref(plain);
+    json_decref(own);
+}
+
+static void judge_receiver(record *r) {
+    if (!record_keeps_promise(r)) {
+        r->verdict = FAILED;
+        return;
+    }
+    json_t *kept = without_late_delivery(r->expect);
+    if (record_matches(r, r->expect, events_equal)) {
+        pass(r, RULE_NONE);
+    } else if (record_matches(r, r->expect, events_alike)) {
+        pass(r, RULE_START);
+    } else if (!json_equal(kept, r->expect) && record_matches(r, kept, events_alike)) {
+        pass(r, RULE_CLOSE);
+    }
+    json_decref(kept);
+}
+
+void record_judge(record *r) {
+    r->events = play(r, false);
+    if (r->events == NULL) {
+        r->verdict = FAILED;
+    } else if (strcmp(r->protocol, "task.Clock") == 0) {
+        judge_clock(r);
+    } else if (record_is_receiver(r)) {
+        judge_receiver(r);
+    } else {
+        judge_timed(r);
+    }
+    if (r->verdict != PASSED && r->events != NULL && json_object_get(r->vector, "quirk") != NULL) {
+        skip(r, RULE_QUIRK);
+    }
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Judging: what was observed against what Twisted did, record by record and, for streams that were
+ * cut in several ways, group by group. The rules are those of vectors/README.md, sections 1 and 5,
+ * and the two differences that Drywire makes on purpose (docs: "Cuts", "Time").
+ */
+#ifndef DRYWIRE_TESTS_VECTORS_JUDGE_H
+#define DRYWIRE_TESTS_VECTORS_JUDGE_H
+
+#include "player.h"
+
+#include <stdio.h>
+
+typedef enum verdict {
+    UNDECIDED,
+    PASSED,
+    FAILED,
+    SKIPPED,
+} verdict;
+
+/* Why a record passed though the lists differ, or was skipped: counted and printed at the end. */
+typedef enum rule {
+    RULE_NONE,
+    RULE_CLOSE, /* passed: nothing is delivered after a close inside a callback */
+    RULE_START, /* passed: the length callback gets the start of the line, no more */
+    RULE_CUT,   /* passed: Twisted disagrees with itself about this stream, see groups.c */
+    RULE_TIES,  /* passed: a call moved to another's due time runs after it */
+    RULE_LIST,  /* passed: calls that were moved are listed in due order at once */
+    RULE_QUIRK, /* skipped: an accident of Twisted's, and ours differs */
+    RULE_MOVED, /* skipped: like RULE_TIES, and what the calls do changes with their order */
+    RULE_COUNT
+} rule;
+
+extern const char *const rule_texts[RULE_COUNT];
+
+enum { PROBLEM_MAX = 1400 };
+
+typedef struct record {
+    json_t *vector; /* owned */
+    const char *id, *protocol, *group;
+    const json_t *expect;
+    json_t *events; /* observed; owned */
+    verdict verdict;
+    rule rule;
+    char problem[PROBLEM_MAX];
+    struct record *next_in_group;
+} record;
+
+/* ---- compare.c: one record ---- */
+
+bool events_equal(const json_t *expect, const json_t *got);
+/* The same, but the payload of the length callback, which in Twisted is what happens to be
+ * buffered, need only begin as ours. */
+bool events_alike(const json_t *expect, const json_t *got);
+/* Compares with one of the two and writes the first difference as the record's problem. */
+bool record_matches(record *r, const json_t *expect, bool (*same)(const json_t *, const json_t *));
+/* One event as text, cut to PROBLEM_MAX / 3; returns `out`. */
+enum { SHOWN_MAX = 600 };
+const char *event_show(const json_t *event, char out[SHOWN_MAX]);
+/* Whether the protocol is one that parses a stream. */
+bool record_is_receiver(const record *r);
+/* Breaking the promise of no delivery after a close is a problem of its own. */
+bool record_keeps_promise(record *r);
+/* Twisted's list without what it delivered after a close. New reference. */
+json_t *without_late_delivery(const json_t *events);
+/* Equal but for the order of delayed calls that are due at one instant; `own` are the events of
+ * playing in own time, which tell that. */
+bool same_but_for_ties(const json_t *expect, const json_t *own);
+/* Twisted's list with every `pending` in due order. New reference. */
+json_t *with_sorted_lists(const json_t *events);
+bool event_is(const json_t *event, const char *name);
+bool event_is_close(const json_t *event);
+bool event_is_delivery(const json_t *event);
+
+/* Plays and judges a record as far as that can be done without its group. */
+void record_judge(record *r);
+
+/* ---- groups.c ---- */
+
+/* Judges what depends on the other cuts of the same stream. */
+void groups_judge(record *records, size_t count);
+
+#endif
