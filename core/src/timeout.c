@@ -38,10 +38,9 @@ dw_time dw_timeout_off(dw_timeout *timeout) {
     return dw_timeout_set(timeout, DW_TIMEOUT_OFF);
 }
 
+/* Moves a pending call only. */
 void dw_timeout_reset(dw_timeout *timeout) {
-    if (timeout->set_ && dw_delayed_call_active(&timeout->call_)) {
-        dw_delayed_call_reset(&timeout->call_, timeout->period_);
-    }
+    dw_delayed_call_reset(&timeout->call_, timeout->period_);
 }
 
 dw_time dw_timeout_period(const dw_timeout *timeout) {

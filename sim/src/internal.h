@@ -244,7 +244,6 @@ void sim_stream_poke(sim_end *end);
 void sim_stream_format(char *out, size_t size, const sim_end *from);
 uint64_t sim_stream_hash(sim_end *from);
 void sim_stream_wake(dw_host *host);
-void sim_stream_free_all(dw_world *world);
 
 /* socket.c: the slots of the wire that deal with sockets. */
 void sim_listener_enqueue(sim_listener *listener, sim_conn *conn);

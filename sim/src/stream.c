@@ -154,12 +154,6 @@ static sim_conn *take_conn(dw_world *world) {
     return conn;
 }
 
-void sim_stream_free_all(dw_world *world) {
-    while (world->conns != NULL) {
-        free_conn(world, world->conns);
-    }
-}
-
 /* ---- Packets ---- */
 
 static void schedule_first(sim_end *to) {

@@ -134,6 +134,7 @@ START_TEST(different_seeds_are_different_runs) {
 END_TEST
 
 static unsigned extra;
+static const char *written = "x";
 
 static void nothing(void *user) {
     (void)user;
@@ -142,7 +143,7 @@ static void nothing(void *user) {
 static void with_extra(dw_world *w) {
     pair_connect(&p, w);
     for (unsigned i = 0; i < extra; i++) {
-        side_write(&p.client, "x");
+        side_write(&p.client, written);
     }
     dw_world_after(w, DW_MSEC(1), nothing, NULL);
     dw_world_run(w, DW_SEC(1));
@@ -154,6 +155,19 @@ START_TEST(the_hash_sees_one_byte_more) {
     play(with_extra, calm(), false, &a);
     extra = 4;
     play(with_extra, calm(), false, &b);
+    ck_assert_uint_ne(a.outcome.hash, b.outcome.hash);
+    played_free(&a);
+    played_free(&b);
+}
+END_TEST
+
+START_TEST(the_hash_sees_another_byte) {
+    played a, b;
+    extra = 3;
+    play(with_extra, calm(), false, &a);
+    written = "y";
+    play(with_extra, calm(), false, &b);
+    written = "x";
     ck_assert_uint_ne(a.outcome.hash, b.outcome.hash);
     played_free(&a);
     played_free(&b);
@@ -221,6 +235,7 @@ int main(void) {
     tcase_add_loop_test(tc, the_same_whether_offers_are_kept_or_not, 0, SCENARIOS);
     tcase_add_test(tc, different_seeds_are_different_runs);
     tcase_add_test(tc, the_hash_sees_one_byte_more);
+    tcase_add_test(tc, the_hash_sees_another_byte);
     tcase_add_test(tc, hashes_of_two_runs_agree_up_to_the_line_in_which_they_differ);
     tcase_add_test(tc, the_timeline_tells_what_happened);
     suite_add_tcase(suite, tc);

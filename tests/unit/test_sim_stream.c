@@ -127,6 +127,30 @@ CALM_TEST(an_attempt_that_was_given_up_leaves_nothing_behind) {
     ck_assert(dw_world_run_until_idle(w, DW_SEC(4)));
 }
 
+CALM_TEST(a_syn_whose_socket_is_closed_already_leads_to_nothing) {
+    dw_connector *connector;
+    pair_hosts(&p, w);
+    dw_reactor_connect_tcp(p.client.reactor, "10.0.0.1", 80, &p.client.factory, -1, NULL,
+                           &connector);
+    dw_world_run(w, DW_USEC(500));
+    ck_assert_int_eq(dw_connector_stop_connecting(connector), 0);
+    ck_assert_int_eq(p.client.reason, DW_USER_ERROR);
+    ck_assert(dw_world_run_until_idle(w, DW_SEC(1)));
+    ck_assert_uint_eq(p.server.built, 0);
+}
+
+/* The last packet of the handshake finds nobody: RST (RFC 9293, section 3.10.7.1). */
+CALM_TEST(a_port_that_stops_in_the_handshake_resets_the_client) {
+    pair_hosts(&p, w);
+    side_connect(&p.client, "10.0.0.1", 80);
+    dw_world_run(w, DW_USEC(1500));
+    dw_port_stop_listening(p.server.port, NULL, NULL);
+    dw_world_run(w, DW_SEC(1));
+    ck_assert_uint_eq(p.client.made, 1);
+    ck_assert_int_eq(p.client.reason_errno, ECONNRESET);
+    ck_assert_uint_eq(p.server.built, 0);
+}
+
 /* ---- The accept queue: listen(2) ---- */
 
 static side others[4];
@@ -421,6 +445,8 @@ static TCase *handshake_case(void) {
     tcase_add_test(tc, a_bound_local_port_is_the_one_the_server_sees);
     tcase_add_test(tc, a_connect_time_out_ends_the_attempt);
     tcase_add_test(tc, an_attempt_that_was_given_up_leaves_nothing_behind);
+    tcase_add_test(tc, a_syn_whose_socket_is_closed_already_leads_to_nothing);
+    tcase_add_test(tc, a_port_that_stops_in_the_handshake_resets_the_client);
     tcase_add_test(tc, a_full_backlog_makes_late_clients_wait_and_none_is_lost);
     tcase_add_test(tc, simultaneous_handshakes_do_not_overfill_the_backlog);
     tcase_add_test(tc, a_long_accept_queue_is_emptied);

@@ -40,7 +40,7 @@ typedef struct dw_ratio {
 
 #define DW_RECONNECTING_INITIAL_DELAY DW_SEC(1)
 #define DW_RECONNECTING_MAX_DELAY     DW_HOUR(1)
-#define DW_RECONNECTING_JITTER_PPB    119626566 /* Twisted's 0.119626565582, Planck's constant */
+#define DW_RECONNECTING_JITTER_PPB    119626566 /* Twisted's 0.119626565582 */
 #define DW_RECONNECTING_NO_MAX        UINT32_MAX
 
 /* No delay is longer than this, whatever is set: about 39 hours. */
@@ -52,9 +52,9 @@ typedef struct dw_reconnecting_client_factory {
     dw_client_factory base;
     dw_time initial_delay; /* DW_RECONNECTING_INITIAL_DELAY */
     dw_time max_delay;     /* DW_RECONNECTING_MAX_DELAY */
-    dw_ratio factor;       /* e, as 28245729/10391023, exact to 16 digits */
-    uint32_t jitter_ppb;   /* standard deviation of a delay, in billionths of it; at most 10^9; 0:
-                              off;   drawn by dw_reactor_random */
+    dw_ratio factor;       /* e, as 28245729/10391023, exact to 15 digits */
+    uint32_t jitter_ppb;   /* standard deviation of a delay, in billionths of it, at most 10^9;
+                              drawn by dw_reactor_random; 0: none */
     uint32_t max_retries;  /* DW_RECONNECTING_NO_MAX */
 
     /* The library's. */
