@@ -60,6 +60,11 @@ void dw_reactor_fini(dw_reactor *reactor) {
     dw_buffer_pool_clear(reactor);
 }
 
+void dw_reactor_forget(dw_reactor *reactor) {
+    dw_triggers_drop(reactor);
+    dw_timers_fini(reactor);
+}
+
 void dw_reactor_free(dw_reactor *reactor) {
     if (reactor == NULL ||
         !dw_contract(reactor, reactor->wire->destroy != NULL && !reactor->looping, "contract",
@@ -168,8 +173,8 @@ static int wait_turn(dw_reactor *reactor, dw_time timeout) {
     return reactor->wire->wait(reactor, timeout);
 }
 
-/* What delayed calls brought about is attended to in this turn, what input brings about in the next,
- * after its delayed calls (vectors/README.md, "Turns of the loop"). */
+/* What delayed calls brought about is attended to in this turn, what input brings about in the
+ * next, after its delayed calls (vectors/README.md, "Turns of the loop"). */
 static int one_turn(dw_reactor *reactor, dw_time timeout) {
     dw_reactor_turn_ready(reactor);
     return wait_turn(reactor, timeout);

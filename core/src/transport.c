@@ -7,6 +7,8 @@
  */
 #include "internal.h"
 
+#include <limits.h>
+
 /* A transport that verbs may act on. One that was given back is noticed where its memory is kept.
  */
 static bool usable(const dw_transport *t) {
@@ -92,7 +94,7 @@ void dw_transport_write(dw_transport *t, const void *data, size_t len) {
     if (len == 0 || !takes_writes(t)) {
         return;
     }
-    stream_see(t, DW_SEEN_WRITE, 0, data, len);
+    stream_see(t, DW_SEEN_WRITE, (int)(len < INT_MAX ? len : INT_MAX), data, len);
     if (append(t, data, len)) {
         dw_stream_mark_dirty(t);
         pause_producer(t);
@@ -114,7 +116,8 @@ void dw_transport_writev(dw_transport *t, const struct iovec *pieces, size_t cou
     if (total == 0) {
         return;
     }
-    stream_see(t, DW_SEEN_WRITE, 0, pieces[0].iov_base, total);
+    size_t first = pieces[0].iov_len < INT_MAX ? pieces[0].iov_len : INT_MAX;
+    stream_see(t, DW_SEEN_WRITE, (int)first, pieces[0].iov_base, total);
     for (size_t i = 0; i < count; i++) {
         if (pieces[i].iov_len > 0 && !append(t, pieces[i].iov_base, pieces[i].iov_len)) {
             return;

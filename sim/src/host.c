@@ -246,6 +246,7 @@ static void end_program(dw_host *host, host_end_kind how) {
     host->lookups = NULL;
     end_sockets(host, how == END_CRASH);
     sim_queue_remove(&world->queue, &host->turn);
+    dw_reactor_forget(&host->reactor);
     sim_memory_drop(host);
     dw_reactor_init(&host->reactor, &sim_wire, NULL);
     world_mark(world, 0x3002 + host->index);
@@ -328,8 +329,8 @@ static void check_left_over(dw_host *host) {
     if (count > 0) {
         sim_world_finding(
             host->world, "leak", where,
-            "%s: memory was not freed: %zu in number, the oldest of %zu bytes, from %s",
-            host->name, count, size, where);
+            "%s: memory was not freed: %zu in number, the oldest of %zu bytes, from %s", host->name,
+            count, size, where);
     }
 }
 

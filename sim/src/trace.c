@@ -177,9 +177,8 @@ static void describe(char *out, size_t size, dw_seen seen, const dw_io *io, int 
         snprintf(out, size, "delayed call of %s", sim_base_name(data));
         break;
     case DW_SEEN_WRITE:
-        snprintf(
-            out, size, "%s: write %zu %s", name, len,
-            sim_trace_bytes(bytes, sizeof(bytes), data, len < BYTES_SHOWN ? len : BYTES_SHOWN));
+        snprintf(out, size, "%s: write %zu %s", name, len,
+                 sim_trace_bytes(bytes, sizeof(bytes), data, (size_t)code));
         break;
     case DW_SEEN_LOSE:
         snprintf(out, size, "%s: lose_connection", name);

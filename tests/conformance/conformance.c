@@ -315,8 +315,7 @@ static void f_started(dw_client_factory *factory, dw_connector *connector) {
     }
 }
 
-static void f_failed(dw_client_factory *factory, dw_connector *connector,
-                     const dw_reason *reason) {
+static void f_failed(dw_client_factory *factory, dw_connector *connector, const dw_reason *reason) {
     serving *f = DW_CONTAINER_OF(factory, serving, client);
     char word[60];
     snprintf(word, sizeof(word), "failed:%s", kind_word(reason->kind));
@@ -355,14 +354,13 @@ void serving_init(serving *f, conf *c, side **sides, unsigned count) {
 
 dw_port *conf_listen(conf *c, serving *f) {
     dw_port *port = NULL;
-    ck_assert_int_eq(
-        dw_reactor_listen_tcp(c->server, 0, &f->client.base, 0, c->address, &port), 0);
+    ck_assert_int_eq(dw_reactor_listen_tcp(c->server, 0, &f->client.base, 0, c->address, &port), 0);
     return port;
 }
 
 void conf_connect(conf *c, serving *g, uint16_t port) {
-    ck_assert_int_eq(
-        dw_reactor_connect_tcp(c->client, c->address, port, &g->client, 0, NULL, NULL), 0);
+    ck_assert_int_eq(dw_reactor_connect_tcp(c->client, c->address, port, &g->client, 0, NULL, NULL),
+                     0);
 }
 
 dw_port *conf_pair(conf *c, serving *f, serving *g) {

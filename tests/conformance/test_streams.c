@@ -36,8 +36,8 @@ static void expect(const pair *p, const char *client, const char *server) {
     ck_assert_str_eq(p->s.log, server);
 }
 
-#define WITH_PAIR(p)                                                                               \
-    pair p;                                                                                        \
+#define WITH_PAIR(p) \
+    pair p;          \
     pair_init(&p, c)
 
 /* ---- Basic connections ---- */
@@ -512,6 +512,26 @@ CONF_CASE(a_paused_side_does_not_notice_that_its_peer_closed) {
     pair_fini(&p);
 }
 
+static void hello_then_abort_later(side *s) {
+    do_hello(s);
+    note(s->log, sizeof(s->log), "sent");
+}
+
+/* tcp-abort-peer-paused-unread */
+CONF_CASE(a_paused_side_reads_what_came_before_a_reset_and_then_the_reset) {
+    WITH_PAIR(p);
+    p.s.on_made = do_pause;
+    p.c.on_made = hello_then_abort_later;
+    conf_pair(c, &p.f, &p.g);
+    do_abort(&p.c);
+    conf_settle(c);
+    expect(&p, "made sent lost:CONNECTION_ABORTED", "made");
+    dw_transport_resume_producing(p.s.protocol.transport);
+    conf_settle(c);
+    ck_assert_str_eq(p.s.log, "made data lost:CONNECTION_LOST");
+    pair_fini(&p);
+}
+
 static void pause_and_hello(side *s) {
     do_pause(s);
     do_hello(s);
@@ -695,6 +715,7 @@ static Suite *suite(void) {
     CONF_ADD(tc, a_second_half_close_breaks_the_connection);
     CONF_ADD(tc, a_paused_side_gets_nothing_and_everything_when_it_resumes);
     CONF_ADD(tc, a_paused_side_does_not_notice_that_its_peer_closed);
+    CONF_ADD(tc, a_paused_side_reads_what_came_before_a_reset_and_then_the_reset);
     CONF_ADD(tc, a_paused_side_notices_a_reset_when_it_writes);
     CONF_ADD(tc, a_push_producer_is_paused_above_65536_and_resumed_at_empty);
     CONF_ADD(tc, a_pull_producer_is_called_inside_register_and_once_per_empty_buffer);

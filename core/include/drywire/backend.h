@@ -130,7 +130,7 @@ typedef enum dw_seen {
     DW_SEEN_WRITE_LOST,  /* write_connection_lost */
     DW_SEEN_FAILED,      /* client_connection_failed: code, len = errno; io NULL */
     DW_SEEN_CALL,        /* a delayed call runs: data = where_, as text; io NULL */
-    DW_SEEN_WRITE,       /* write, writev: data (first piece), len (all) */
+    DW_SEEN_WRITE,       /* write, writev: data (first piece, code bytes of it), len (all) */
     DW_SEEN_LOSE,        /* lose_connection */
     DW_SEEN_LOSE_WRITE,  /* lose_write_connection */
     DW_SEEN_ABORT,       /* abort_connection */
@@ -188,6 +188,10 @@ struct dw_reactor {
 /* The `where` of every transport's memory. A wire's allocator that keeps such blocks as they are
  * after they were given back lets core name a verb on a dead transport. */
 extern const char dw_where_transport[];
+
+/* For a wire whose program is gone without a word: nothing is pending any more; delayed calls and
+ * triggers, whose memory must still be there, are as if cancelled. */
+void dw_reactor_forget(dw_reactor *reactor);
 
 /* Where the delayed call that is due next was armed, or NULL without one: for leak reports. */
 const char *dw_reactor_pending_call(const dw_reactor *reactor);

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What arrives at an end: the handshake, data, the end of the stream, and packets that find nobody
+ * there (RFC 9293, section 3.10.7). The choices about deliveries are drawn here.
+ */
+#include "stream.h"
+
+/* How long a held segment waits for company: Linux's delayed-ACK ceiling, for want of a better
+ * one. */
+#define JOIN_WAIT DW_MSEC(40)
+
+/* ---- Handshake ---- */
+
+static void syn_refused(sim_end *server) {
+    sim_end *client = peer_of(server);
+    uint8_t tries = server->tries;
+    server->flags |= E_CLOSED;
+    sim_flow_trace(client, ' ', "SYN refused");
+    sim_flight_drop_first(server);
+    server->tries = tries;
+    sim_flight_reset(server);
+}
+
+/* The client has heard nothing: its SYN comes again. */
+void sim_arrival_refusal_lost(sim_end *client) {
+    sim_end *server = peer_of(client);
+    server->flags &= ~(uint32_t)E_CLOSED;
+    sim_flight_send_empty(client, PACKET_SYN);
+    sim_queue_remove(&client->host->world->queue, &server->arrival);
+    sim_flight_lose_first(server);
+}
+
+/* The listener's answer to a SYN. False: the packet was lost after all and is rescheduled. */
+static void syn_arrives(sim_end *server) {
+    sim_end *client = peer_of(server);
+    sim_conn *conn = conn_of(server);
+    sim_listener *listener = sim_listener_find(server->host, server->port);
+    if ((client->flags & (E_CLOSED | E_DEAD)) != 0) {
+        server->flags |= E_CLOSED;
+        sim_flight_drop_first(server);
+        sim_stream_release(conn);
+        return;
+    }
+    if ((server->flags & E_SYN_SEEN) == 0) {
+        server->flags |= E_SYN_SEEN;
+        uint64_t drops = sim_flow_draw(client, SIM_SYN_DROP, &conn->syn_drops, SYN_RETRIES + 1);
+        if (drops > 0) {
+            /* Retries come 1, 3, 7, ... times the first wait after the first SYN. */
+            sim_flow_trace(client, ' ', "SYN lost");
+            server->tries = (uint8_t)drops;
+            sim_flight_delay(server, server->host->world->now +
+                                         SYN_RETRY_FIRST * (((dw_time)1 << drops) - 1));
+            return;
+        }
+    }
+    if (listener == NULL || sim_flow_draw(client, SIM_REFUSE, &conn->refuses, 2) != 0) {
+        syn_refused(server);
+    } else if (listener->accept_count >= listener->backlog) {
+        sim_flight_lose_first(
+            server); /* Linux drops a SYN that finds the accept queue full (listen(2)) */
+    } else {
+        sim_flow_trace(client, ' ', "SYN");
+        sim_flight_drop_first(server);
+        server->flags |= E_ESTABLISHED;
+        sim_flight_send_empty(server, PACKET_SYN_ACK);
+    }
+}
+
+static void syn_ack_arrives(sim_end *client) {
+    sim_end *server = peer_of(client);
+    sim_flight_drop_first(client);
+    if ((client->flags & (E_CLOSED | E_DEAD)) != 0) {
+        server->flags |= E_CLOSED | E_DEAD;
+        sim_stream_release(conn_of(client));
+        return;
+    }
+    sim_flow_trace(server, ' ', "SYN-ACK");
+    client->flags = (client->flags | E_ESTABLISHED | E_RESOLVED) & ~(uint32_t)E_CONNECTING;
+    sim_flight_send_empty(client, PACKET_ACK);
+    sim_end_dispatch(client);
+}
+
+static void ack_arrives(sim_end *server) {
+    sim_listener *listener = sim_listener_find(server->host, server->port);
+    if (listener != NULL && listener->accept_count >= listener->backlog) {
+        sim_flight_lose_first(server); /* Linux drops this too while the accept queue is full */
+        return;
+    }
+    sim_flight_drop_first(server);
+    if (listener == NULL) {
+        sim_stream_close(server, true);
+    } else {
+        sim_listener_enqueue(listener, conn_of(server));
+    }
+}
+
+/* ---- Data and FIN ---- */
+
+/* Someone between the two closes: each end sees the other's FIN, and what is sent from now on is
+ * answered by RST. */
+static void close_between(sim_end *to) {
+    sim_end *from = peer_of(to);
+    sim_flight_drop(to);
+    to->flags |= E_BETWEEN | E_FIN_SEEN;
+    from->flags |= E_BETWEEN;
+    sim_end_unhold(to);
+    sim_flight_send_empty(to, PACKET_FIN);
+    sim_flow_trace(from, ' ', "FIN from in between");
+    sim_end_dispatch(to);
+}
+
+static void queue_segment(sim_end *to, sim_segment *segment) {
+    segment->next = NULL;
+    if (to->queue_tail != NULL) {
+        to->queue_tail->next = segment;
+    } else {
+        to->queue_head = segment;
+    }
+    to->queue_tail = segment;
+    to->unread += segment->len;
+}
+
+static void data_arrives(sim_end *to) {
+    sim_end *from = peer_of(to);
+    dw_world *world = to->host->world;
+    bool between = (to->flags & E_BETWEEN) != 0;
+    if (between || sim_flow_draw(from, SIM_RESET, &to->resets, 2) != 0) {
+        sim_flight_drop(to);
+        sim_flight_reset(to);
+        if (!between) {
+            sim_end_died(to, ECONNRESET);
+        }
+        return;
+    }
+    if (sim_flow_draw(from, SIM_CLOSE, &to->closes, 2) != 0) {
+        close_between(to);
+        return;
+    }
+    bool held = (to->flags & E_HELD) != 0;
+    queue_segment(to, sim_flight_take(to));
+    sim_flight_schedule(to);
+    sim_end_unhold(to);
+    if (!held && sim_flow_draw(from, SIM_JOIN, &to->joins, 2) != 0) {
+        to->flags |= E_HELD;
+        sim_queue_remove(&world->queue, &to->ready);
+        sim_world_schedule(world, &to->ready, world->now + JOIN_WAIT);
+        return;
+    }
+    sim_end_dispatch(to);
+}
+
+static void fin_arrives(sim_end *to) {
+    sim_flow_trace(peer_of(to), ' ', "FIN");
+    sim_flight_drop_first(to);
+    sim_end_unhold(to);
+    to->flags |= E_FIN_SEEN;
+    if ((to->flags & E_CLOSED) != 0) {
+        sim_stream_release(conn_of(to));
+    } else {
+        sim_end_dispatch(to);
+    }
+}
+
+/* Nobody is there for it any more: RST (RFC 9293, section 3.10.7.1). A reader that has closed while
+ * it still had something to send loses that too, as Linux does. */
+static void arrives_nowhere(sim_end *to) {
+    sim_packet packet = (sim_packet)to->flight_head->packet;
+    bool vanished = (to->flags & E_VANISHED) != 0;
+    if (packet == PACKET_FIN && (to->flags & (E_VANISHED | E_DEAD)) == 0) {
+        fin_arrives(to);
+    } else if (packet == PACKET_ACK && !vanished) {
+        sim_flight_drop_first(to);
+        sim_stream_release(conn_of(to));
+    } else {
+        sim_flight_drop(to);
+        to->flags |= E_DEAD;
+        sim_chain_drop(to->host->world, &to->blocked_head, &to->blocked_tail);
+        to->blocked = 0;
+        if ((peer_of(to)->flags & E_DEAD) == 0) {
+            sim_flight_reset(to);
+        }
+        sim_stream_release(conn_of(to));
+    }
+}
+
+void sim_stream_arrival(sim_end *to) {
+    sim_end *from = peer_of(to);
+    sim_segment *first = to->flight_head;
+    dw_world *world = to->host->world;
+    world_mark(world, 0x1000 + first->packet * 2u + to->side + conn_of(to)->ordinal * 64 +
+                          ((uint64_t)first->len << 32));
+    if (sim_link_is_down(from->link) || end_is_dark(to)) {
+        sim_flight_lose_first(to);
+        return;
+    }
+    if ((to->flags & (E_CLOSED | E_DEAD)) != 0 && first->packet != PACKET_SYN &&
+        first->packet != PACKET_SYN_ACK) {
+        arrives_nowhere(to);
+        return;
+    }
+    switch ((sim_packet)first->packet) {
+    case PACKET_SYN:
+        syn_arrives(to);
+        break;
+    case PACKET_SYN_ACK:
+        syn_ack_arrives(to);
+        break;
+    case PACKET_ACK:
+        ack_arrives(to);
+        break;
+    case PACKET_DATA:
+        data_arrives(to);
+        break;
+    case PACKET_FIN:
+        fin_arrives(to);
+        break;
+    }
+}
