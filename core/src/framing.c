@@ -14,12 +14,13 @@ enum { BLOCK_FIRST = 128 };
 
 bool dw_framing_open_wrapped(const dw_transport *t) {
     for (dw_protocol_wrapper *w = wrapper_of(t); w != NULL; w = wrapper_of(t)) {
-        if (dw_wrapper_disconnecting(w)) {
+        if (dw_transport_disconnecting(t)) {
             return false;
         }
         t = w->base.transport;
     }
-    return t != NULL && framing_open(t);
+    return framing_is_plain(t) ? framing_open_plain(t)
+                               : dw_transport_connected(t) && !dw_transport_disconnecting(t);
 }
 
 static bool is_lent(const dw_framing *f) {
@@ -109,6 +110,7 @@ bool dw_framing_join(dw_framing *f, dw_transport *t, size_t most) {
 void dw_framing_append(dw_framing *f, dw_transport *t, const void *data, size_t len, size_t most) {
     const uint8_t *rest = f->input_;
     size_t rest_len = f->input_len_;
+    framing_stir(f);
     if (len == 0 || !framing_open(t)) {
         return;
     }
@@ -172,7 +174,7 @@ void dw_framing_end(dw_framing *f, dw_transport *t, struct dw_framing_turn *turn
 void dw_framing_fini(dw_framing *f) {
     struct dw_framing_turn *turn = f->turn_;
     if (turn != NULL) {
-        turn->gone = true;
+        turn->stirred = turn->gone = true;
         turn->reactor = f->reactor_;
         if (turn->lent == f->block_) {
             f->block_ = NULL; /* the turn frees it when the callback has returned */

@@ -16,6 +16,7 @@
 /* One running delivery; lives on the stack, for the receiver may go in one of its callbacks. */
 struct dw_framing_turn {
     bool gone;     /* the receiver is finished with; touch it no more */
+    bool stirred;  /* a verb has changed more than limits and delimiters; set before `gone` is */
     uint8_t *lent; /* the block that a running callback may read */
     dw_reactor *reactor;
 };
@@ -23,12 +24,18 @@ struct dw_framing_turn {
 /* Whether anything may still be delivered: not once the program asked for the end, nor after it. */
 bool dw_framing_open_wrapped(const dw_transport *t);
 
-static inline bool framing_open(const dw_transport *t) {
+/* The same for a connection of our own, not a wrapped one. */
+static inline bool framing_open_plain(const dw_transport *t) {
     const unsigned over = T_DISCONNECTING | T_ABORTED | T_FAILED | T_BROKEN | T_CONNECTED;
-    if (t == NULL || wrapper_of(t) != NULL) {
-        return dw_framing_open_wrapped(t);
-    }
     return (t->flags & over) == T_CONNECTED;
+}
+
+static inline bool framing_is_plain(const dw_transport *t) {
+    return t != NULL && verbs_of(t) == &dw_stream_verbs;
+}
+
+static inline bool framing_open(const dw_transport *t) {
+    return framing_is_plain(t) ? framing_open_plain(t) : dw_framing_open_wrapped(t);
 }
 
 static inline bool framing_goes_on(const dw_framing *f, const dw_transport *t) {
@@ -55,9 +62,17 @@ static inline void framing_consume(dw_framing *f, size_t n) {
     }
 }
 
+/* Every verb on a receiver, before it changes anything. */
+static inline void framing_stir(dw_framing *f) {
+    if (f->turn_ != NULL) {
+        f->turn_->stirred = true;
+    }
+}
+
 /* Around each callback: `if (!framing_returned(f, turn)) return false;` behind it. */
 static inline struct dw_framing_turn *framing_lend(dw_framing *f) {
     f->turn_->lent = f->block_;
+    f->turn_->stirred = false;
     return f->turn_;
 }
 

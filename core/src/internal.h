@@ -94,7 +94,7 @@ struct dw_extra {
 };
 
 struct dw_transport {
-    struct dw_transport_head head; /* wrapper: NULL; what stands in for a transport begins alike */
+    struct dw_transport_head head; /* what stands in for a transport begins alike */
     dw_io io;
     dw_reactor *reactor;
     dw_protocol *protocol;
@@ -144,26 +144,53 @@ static inline void stream_see(const dw_transport *t, dw_seen seen, int code, con
     }
 }
 
-/* ---- Wrapped transports: wrapper.c has their verbs ---- */
+/* Bytes written and not sent; 0 for NULL. */
+static inline size_t stream_buffered(const dw_transport *t) {
+    if (t == NULL) {
+        return 0;
+    }
+    return buffer_len(t->out) + (t->reactor->borrower == t ? t->reactor->borrowed_len : 0);
+}
+
+/* ---- Verbs: what a transport can do. Connections have one table, wrappers another. ---- */
+
+struct dw_transport_verbs {
+    void (*write)(dw_transport *transport, const void *data, size_t len);
+    void (*writev)(dw_transport *transport, const struct iovec *pieces, size_t count);
+    void (*lose_connection)(dw_transport *transport);
+    void (*abort_connection)(dw_transport *transport);
+    void (*lose_write_connection)(dw_transport *transport);
+    void (*fail)(dw_transport *transport, const dw_reason *reason);
+    void (*pause_producing)(dw_transport *transport);
+    void (*resume_producing)(dw_transport *transport);
+    int (*register_producer)(dw_transport *transport, dw_producer *producer, bool streaming);
+    void (*unregister_producer)(dw_transport *transport);
+    int (*set_write_limits)(dw_transport *transport, size_t low, size_t high);
+    size_t (*buffered)(const dw_transport *transport);
+    dw_address (*peer)(const dw_transport *transport);
+    dw_address (*host)(dw_transport *transport);
+    bool (*connected)(const dw_transport *transport);
+    bool (*disconnecting)(const dw_transport *transport);
+    bool (*disconnected)(const dw_transport *transport);
+    dw_reactor *(*reactor)(const dw_transport *transport);
+    bool (*get_option)(dw_transport *transport, dw_socket_option option);
+    int (*set_option)(dw_transport *transport, dw_socket_option option, bool on);
+};
+
+extern const struct dw_transport_verbs dw_stream_verbs;  /* transport.c; takes NULL too */
+extern const struct dw_transport_verbs dw_wrapper_verbs; /* wrapper.c */
+
+static inline const struct dw_transport_verbs *verbs_of(const dw_transport *t) {
+    return t != NULL ? ((const struct dw_transport_head *)t)->verbs : &dw_stream_verbs;
+}
 
 /* The wrapper that stands in for `t`, or NULL for a connection (and for NULL). */
 static inline dw_protocol_wrapper *wrapper_of(const dw_transport *t) {
-    return t != NULL ? ((const struct dw_transport_head *)t)->wrapper : NULL;
+    if (verbs_of(t) != &dw_wrapper_verbs) {
+        return NULL;
+    }
+    return DW_CONTAINER_OF((uintptr_t)t, dw_protocol_wrapper, transport_);
 }
-
-void dw_wrapper_write(dw_protocol_wrapper *w, const void *data, size_t len);
-void dw_wrapper_writev(dw_protocol_wrapper *w, const struct iovec *pieces, size_t count);
-void dw_wrapper_lose_connection(dw_protocol_wrapper *w);
-void dw_wrapper_lose_write_connection(dw_protocol_wrapper *w);
-void dw_wrapper_abort_connection(dw_protocol_wrapper *w);
-void dw_wrapper_fail(dw_protocol_wrapper *w, const dw_reason *reason);
-void dw_wrapper_pause_producing(dw_protocol_wrapper *w);
-void dw_wrapper_resume_producing(dw_protocol_wrapper *w);
-int dw_wrapper_register_producer(dw_protocol_wrapper *w, dw_producer *producer, bool streaming);
-void dw_wrapper_unregister_producer(dw_protocol_wrapper *w);
-dw_address dw_wrapper_peer(const dw_protocol_wrapper *w);
-dw_address dw_wrapper_host(dw_protocol_wrapper *w);
-bool dw_wrapper_disconnecting(const dw_protocol_wrapper *w);
 
 /* ---- Connectors and ports ---- */
 

@@ -135,6 +135,7 @@ void dw_line_only_receiver_send_line(dw_line_only_receiver *r, const void *line,
 }
 
 void dw_line_only_receiver_skip_line(dw_line_only_receiver *r) {
+    framing_stir(&r->framing_);
     if (r->framing_.dropping_) {
         r->framing_.dropping_ = false;
         r->skipping_ = true;
@@ -161,6 +162,26 @@ static bool line_only_deliver(dw_line_only_receiver *r, const uint8_t *line, siz
     framing_consume(f, len + r->delimiter_len);
     struct dw_framing_turn *turn = framing_lend(f);
     line_only_class(r)->line_received(r, line, len);
+    return framing_returned(f, turn);
+}
+
+/* Lines that lie whole in the input, one after the other: the way that bytes usually take. `stop`
+ * is the end of the first. Ends before anything out of the common; false: the receiver is gone. */
+static bool line_only_run(dw_line_only_receiver *r, const dw_transport *t, const uint8_t *stop) {
+    dw_framing *f = &r->framing_;
+    const uint8_t *at = f->input_, *end = at + f->input_len_;
+    struct dw_framing_turn *turn = framing_lend(f);
+    do {
+        const uint8_t *line = at;
+        at = stop + r->delimiter_len;
+        f->input_ = at;
+        f->input_len_ = (size_t)(end - at);
+        line_only_class(r)->line_received(r, line, (size_t)(stop - line));
+        if (turn->stirred || !framing_open_plain(t) || r->delimiter_len == 0) {
+            break;
+        }
+        stop = find(at, (size_t)(end - at), 0, r->delimiter, r->delimiter_len);
+    } while (stop != NULL && (size_t)(stop - at) <= r->max_length);
     return framing_returned(f, turn);
 }
 
@@ -196,7 +217,13 @@ static bool line_only_step(dw_line_only_receiver *r) {
         return line_only_unfinished(r, view, len);
     }
     size_t line = (size_t)(end - view);
-    return line > r->max_length ? line_only_exceeded(r, view) : line_only_deliver(r, view, line);
+    if (line > r->max_length) {
+        return line_only_exceeded(r, view);
+    }
+    if (framing_kept(f) == 0 && framing_is_plain(r->base.transport)) {
+        return line_only_run(r, r->base.transport, end);
+    }
+    return line_only_deliver(r, view, line);
 }
 
 void dw_line_only_receiver_data_received(dw_protocol *protocol, const uint8_t *data, size_t len) {
@@ -272,6 +299,26 @@ static bool line_deliver(dw_line_receiver *r, const uint8_t *line, size_t len) {
     return framing_returned(f, turn);
 }
 
+/* Lines that lie whole in the input, one after the other: the way that bytes usually take. `stop`
+ * is the end of the first. Ends before anything out of the common; false: the receiver is gone. */
+static bool line_run(dw_line_receiver *r, const dw_transport *t, const uint8_t *stop) {
+    dw_framing *f = &r->framing_;
+    const uint8_t *at = f->input_, *end = at + f->input_len_;
+    struct dw_framing_turn *turn = framing_lend(f);
+    do {
+        const uint8_t *line = at;
+        at = stop + r->delimiter_len;
+        f->input_ = at;
+        f->input_len_ = (size_t)(end - at);
+        line_class(r)->line_received(r, line, (size_t)(stop - line));
+        if (turn->stirred || !framing_open_plain(t) || r->delimiter_len == 0) {
+            break;
+        }
+        stop = find(at, (size_t)(end - at), 0, r->delimiter, r->delimiter_len);
+    } while (stop != NULL && (size_t)(stop - at) <= r->max_length);
+    return framing_returned(f, turn);
+}
+
 /* All that is there in one call, as Twisted does it (vectors/README.md, "LineReceiver"). */
 static bool line_deliver_raw(dw_line_receiver *r) {
     dw_framing *f = &r->framing_;
@@ -326,7 +373,13 @@ static bool line_step(dw_line_receiver *r) {
         return line_unfinished(r, view, len);
     }
     size_t line = (size_t)(end - view);
-    return line > r->max_length ? line_exceeded(r, view) : line_deliver(r, view, line);
+    if (line > r->max_length) {
+        return line_exceeded(r, view);
+    }
+    if (framing_kept(f) == 0 && framing_is_plain(r->base.transport)) {
+        return line_run(r, r->base.transport, end);
+    }
+    return line_deliver(r, view, line);
 }
 
 void dw_line_receiver_data_received(dw_protocol *protocol, const uint8_t *data, size_t len) {
@@ -349,6 +402,7 @@ void dw_line_receiver_data_received(dw_protocol *protocol, const uint8_t *data, 
 
 /* Either mode puts a stream that was given up on its feet again. */
 static void line_set_mode(dw_line_receiver *r, bool line_mode) {
+    framing_stir(&r->framing_);
     r->line_mode = line_mode;
     r->skipping_ = false;
     r->framing_.dropping_ = false;
@@ -367,6 +421,7 @@ void dw_line_receiver_set_line_mode(dw_line_receiver *r, const void *extra, size
 }
 
 void dw_line_receiver_skip_line(dw_line_receiver *r) {
+    framing_stir(&r->framing_);
     if (r->framing_.dropping_) {
         r->framing_.dropping_ = false;
         r->skipping_ = true;
@@ -375,6 +430,7 @@ void dw_line_receiver_skip_line(dw_line_receiver *r) {
 
 const uint8_t *dw_line_receiver_clear_line_buffer(dw_line_receiver *r, size_t *len) {
     dw_framing *f = &r->framing_;
+    framing_stir(f);
     r->search_.done_ = 0;
     *len = 0;
     if (!dw_framing_join(f, r->base.transport, line_most(r))) {
@@ -386,6 +442,7 @@ const uint8_t *dw_line_receiver_clear_line_buffer(dw_line_receiver *r, size_t *l
 }
 
 void dw_line_receiver_pause_producing(dw_line_receiver *r) {
+    framing_stir(&r->framing_);
     r->framing_.paused_ = true;
     dw_transport_pause_producing(r->base.transport);
 }
@@ -399,6 +456,7 @@ void dw_line_receiver_resume_producing(dw_line_receiver *r) {
 }
 
 void dw_line_receiver_stop_producing(dw_line_receiver *r) {
+    framing_stir(&r->framing_);
     r->framing_.paused_ = true;
     dw_transport_stop_producing(r->base.transport);
 }

@@ -87,8 +87,7 @@ static bool refuse(dw_netstring_receiver *r) {
     return framing_returned(f, turn);
 }
 
-static inline bool deliver(dw_netstring_receiver *r, const uint8_t *string, size_t len,
-                           size_t whole) {
+static bool deliver(dw_netstring_receiver *r, const uint8_t *string, size_t len, size_t whole) {
     dw_framing *f = &r->framing_;
     framing_consume(f, whole);
     struct dw_framing_turn *turn = framing_lend(f);
@@ -96,8 +95,31 @@ static inline bool deliver(dw_netstring_receiver *r, const uint8_t *string, size
     return framing_returned(f, turn);
 }
 
+/* Strings that lie whole in the input, one after the other: the way that bytes usually take. The
+ * first begins at `at` with `length` bytes. Ends before anything out of the common; false: the
+ * receiver is gone. */
+static bool run(dw_netstring_receiver *r, const dw_transport *t, size_t at, size_t length) {
+    dw_framing *f = &r->framing_;
+    const uint8_t *view = f->input_;
+    size_t len = f->input_len_;
+    struct dw_framing_turn *turn = framing_lend(f);
+    do {
+        const uint8_t *string = view + at;
+        view = string + length + 1;
+        len -= at + length + 1;
+        f->input_ = view;
+        f->input_len_ = len;
+        class_of(r)->string_received(r, string, length);
+        if (turn->stirred || !framing_open_plain(t) ||
+            read_prefix(view, len, r->max_length, &at, &length) != PREFIX_WHOLE) {
+            break;
+        }
+    } while (len - at > length && view[at + length] == ',');
+    return framing_returned(f, turn);
+}
+
 /* Takes one string off the view, or makes the view longer. False: there is nothing more to do. */
-static inline bool step(dw_netstring_receiver *r) {
+static bool step(dw_netstring_receiver *r) {
     dw_framing *f = &r->framing_;
     size_t len, at = 0, length = 0;
     const uint8_t *view = framing_view(f, &len);
@@ -115,7 +137,13 @@ static inline bool step(dw_netstring_receiver *r) {
     if (len - at <= length) {
         return dw_framing_pull(f, r->base.transport, length - (len - at) + 1, most(r));
     }
-    return view[at + length] == ',' ? deliver(r, view + at, length, at + length + 1) : refuse(r);
+    if (view[at + length] != ',') {
+        return refuse(r);
+    }
+    if (framing_kept(f) == 0 && framing_is_plain(r->base.transport)) {
+        return run(r, r->base.transport, at, length);
+    }
+    return deliver(r, view + at, length, at + length + 1);
 }
 
 void dw_netstring_receiver_data_received(dw_protocol *protocol, const uint8_t *data, size_t len) {
@@ -137,6 +165,7 @@ void dw_netstring_receiver_data_received(dw_protocol *protocol, const uint8_t *d
 }
 
 void dw_netstring_receiver_pause_producing(dw_netstring_receiver *r) {
+    framing_stir(&r->framing_);
     r->framing_.paused_ = true;
     dw_transport_pause_producing(r->base.transport);
 }
@@ -150,6 +179,7 @@ void dw_netstring_receiver_resume_producing(dw_netstring_receiver *r) {
 }
 
 void dw_netstring_receiver_stop_producing(dw_netstring_receiver *r) {
+    framing_stir(&r->framing_);
     r->framing_.paused_ = true;
     dw_transport_stop_producing(r->base.transport);
 }

@@ -60,7 +60,9 @@ static bool handle(dw_stateful_protocol *p, const uint8_t *view, size_t len) {
     if (looping(p, len)) {
         return false;
     }
-    framing_consume(f, len);
+    if (len > 0) {
+        framing_consume(f, len);
+    }
     struct dw_framing_turn *turn = framing_lend(f);
     dw_state next = p->state_.handler(p, view, len);
     if (!framing_returned(f, turn)) {

@@ -15,6 +15,7 @@ dw_transport *dw_stream_new(dw_reactor *reactor) {
     if (t == NULL) {
         return NULL;
     }
+    t->head.verbs = &dw_stream_verbs;
     t->io.socket = DW_SOCKET_NONE;
     t->reactor = reactor;
     list_add(&reactor->transports, &t->node);
@@ -326,14 +327,14 @@ static bool attention_due(const dw_transport *t) {
 
 static bool drained(const dw_transport *t) {
     size_t low = t->extra != NULL ? t->extra->low : 0;
-    return dw_transport_buffered(t) <= low;
+    return stream_buffered(t) <= low;
 }
 
 void dw_stream_flush(dw_transport *t) {
     if ((t->flags & (T_LOST | T_ABORTED | T_FAILED)) != 0) {
         return;
     }
-    if (dw_transport_buffered(t) > 0 && (t->flags & (T_BROKEN | T_BLOCKED)) == 0) {
+    if (stream_buffered(t) > 0 && (t->flags & (T_BROKEN | T_BLOCKED)) == 0) {
         push(t);
     }
     dw_stream_watch(t);
@@ -385,7 +386,7 @@ void dw_stream_attend(dw_transport *t) {
         dw_stream_lost(t, DW_CONNECTION_LOST, t->reason_errno, NULL);
     } else if (!drained(t) || resume_producer(t)) {
         return;
-    } else if (dw_transport_buffered(t) > 0) {
+    } else if (stream_buffered(t) > 0) {
         return;
     } else if ((t->flags & T_DISCONNECTING) != 0) {
         dw_stream_lost(t, DW_CONNECTION_DONE, 0, NULL);
@@ -396,7 +397,7 @@ void dw_stream_attend(dw_transport *t) {
 
 static void stream_writable(dw_transport *t) {
     t->flags = (uint16_t)(t->flags & ~T_BLOCKED);
-    if (dw_transport_buffered(t) > 0) {
+    if (stream_buffered(t) > 0) {
         push(t);
     }
     if ((t->flags & T_ABORTED) != 0) {

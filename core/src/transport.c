@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The verbs of a transport. They check, copy bytes and leave marks; what the marks lead to happens
- * in stream.c after the running callback has returned. All of them do nothing on a transport that
- * is NULL or gone, and hand over to wrapper.c when a policy stands in for the transport: one branch
- * that the plain connection always takes the same way.
+ * The verbs of a connection's own transport. They check, copy bytes and leave marks; what the marks
+ * lead to happens in stream.c after the running callback has returned. All of them do nothing on a
+ * transport that is NULL or gone. Called through the table at the end, from verbs.c.
  */
 #include "internal.h"
 
@@ -78,7 +77,7 @@ static void call_producer(dw_transport *t, void (*fn)(dw_producer *producer)) {
 static void pause_producer(dw_transport *t) {
     struct dw_extra *extra = t->extra;
     if (extra != NULL && extra->producer != NULL && extra->streaming &&
-        dw_transport_buffered(t) > extra->high) {
+        stream_buffered(t) > extra->high) {
         extra->producer_paused = true;
         if (extra->producer->cls->pause_producing != NULL) {
             call_producer(t, extra->producer->cls->pause_producing);
@@ -86,11 +85,7 @@ static void pause_producer(dw_transport *t) {
     }
 }
 
-void dw_transport_write(dw_transport *t, const void *data, size_t len) {
-    if (wrapper_of(t) != NULL) {
-        dw_wrapper_write(wrapper_of(t), data, len);
-        return;
-    }
+static void stream_write(dw_transport *t, const void *data, size_t len) {
     if (len == 0 || !takes_writes(t)) {
         return;
     }
@@ -101,11 +96,7 @@ void dw_transport_write(dw_transport *t, const void *data, size_t len) {
     }
 }
 
-void dw_transport_writev(dw_transport *t, const struct iovec *pieces, size_t count) {
-    if (wrapper_of(t) != NULL) {
-        dw_wrapper_writev(wrapper_of(t), pieces, count);
-        return;
-    }
+static void stream_writev(dw_transport *t, const struct iovec *pieces, size_t count) {
     if (!takes_writes(t)) {
         return;
     }
@@ -127,23 +118,9 @@ void dw_transport_writev(dw_transport *t, const struct iovec *pieces, size_t cou
     pause_producer(t);
 }
 
-size_t dw_transport_buffered(const dw_transport *t) {
-    if (wrapper_of(t) != NULL) {
-        return dw_transport_buffered(wrapper_of(t)->base.transport);
-    }
-    if (t == NULL) {
-        return 0;
-    }
-    return buffer_len(t->out) + (t->reactor->borrower == t ? t->reactor->borrowed_len : 0);
-}
-
 /* ---- Closing ---- */
 
-void dw_transport_lose_connection(dw_transport *t) {
-    if (wrapper_of(t) != NULL) {
-        dw_wrapper_lose_connection(wrapper_of(t));
-        return;
-    }
+static void stream_lose_connection(dw_transport *t) {
     if (!usable(t) || (t->flags & (T_DISCONNECTING | T_ABORTED)) != 0 ||
         (t->flags & (T_FAILED | T_MAKING_SERVER)) == T_FAILED) {
         return;
@@ -159,11 +136,7 @@ void dw_transport_lose_connection(dw_transport *t) {
     }
 }
 
-void dw_transport_abort_connection(dw_transport *t) {
-    if (wrapper_of(t) != NULL) {
-        dw_wrapper_abort_connection(wrapper_of(t));
-        return;
-    }
+static void stream_abort_connection(dw_transport *t) {
     if (!usable(t) || (t->flags & T_ABORTED) != 0) {
         return;
     }
@@ -171,11 +144,7 @@ void dw_transport_abort_connection(dw_transport *t) {
     dw_stream_abort_later(t, DW_CONNECTION_ABORTED);
 }
 
-void dw_transport_lose_write_connection(dw_transport *t) {
-    if (wrapper_of(t) != NULL) {
-        dw_wrapper_lose_write_connection(wrapper_of(t));
-        return;
-    }
+static void stream_lose_write_connection(dw_transport *t) {
     if (!usable(t) || (t->flags & T_ABORTED) != 0) {
         return;
     }
@@ -184,11 +153,7 @@ void dw_transport_lose_write_connection(dw_transport *t) {
     dw_stream_mark_dirty(t);
 }
 
-void dw_transport_fail(dw_transport *t, const dw_reason *reason) {
-    if (wrapper_of(t) != NULL) {
-        dw_wrapper_fail(wrapper_of(t), reason);
-        return;
-    }
+static void stream_fail(dw_transport *t, const dw_reason *reason) {
     if (!usable(t) || (t->flags & T_FAILED) != 0) {
         return;
     }
@@ -213,11 +178,7 @@ void dw_transport_fail(dw_transport *t, const dw_reason *reason) {
 
 /* ---- Reading ---- */
 
-void dw_transport_pause_producing(dw_transport *t) {
-    if (wrapper_of(t) != NULL) {
-        dw_wrapper_pause_producing(wrapper_of(t));
-        return;
-    }
+static void stream_pause_producing(dw_transport *t) {
     if (!usable(t) || (t->flags & T_PAUSED) != 0) {
         return;
     }
@@ -226,21 +187,13 @@ void dw_transport_pause_producing(dw_transport *t) {
     dw_stream_watch(t);
 }
 
-void dw_transport_resume_producing(dw_transport *t) {
-    if (wrapper_of(t) != NULL) {
-        dw_wrapper_resume_producing(wrapper_of(t));
-        return;
-    }
+static void stream_resume_producing(dw_transport *t) {
     if (!usable(t) || (t->flags & T_PAUSED) == 0) {
         return;
     }
     stream_see(t, DW_SEEN_RESUME, 0, NULL, 0);
     t->flags = (uint16_t)(t->flags & ~T_PAUSED);
     dw_stream_watch(t);
-}
-
-void dw_transport_stop_producing(dw_transport *t) {
-    dw_transport_lose_connection(t);
 }
 
 /* ---- Producers ---- */
@@ -262,10 +215,7 @@ static void refuse_producer(dw_producer *producer) {
     }
 }
 
-int dw_transport_register_producer(dw_transport *t, dw_producer *producer, bool streaming) {
-    if (wrapper_of(t) != NULL) {
-        return dw_wrapper_register_producer(wrapper_of(t), producer, streaming);
-    }
+static int stream_register_producer(dw_transport *t, dw_producer *producer, bool streaming) {
     if (!usable(t)) {
         refuse_producer(producer);
         return 0;
@@ -288,11 +238,7 @@ int dw_transport_register_producer(dw_transport *t, dw_producer *producer, bool 
     return 0;
 }
 
-void dw_transport_unregister_producer(dw_transport *t) {
-    if (wrapper_of(t) != NULL) {
-        dw_wrapper_unregister_producer(wrapper_of(t));
-        return;
-    }
+static void stream_unregister_producer(dw_transport *t) {
     if (!usable(t) || t->extra == NULL || t->extra->producer == NULL) {
         return;
     }
@@ -302,10 +248,7 @@ void dw_transport_unregister_producer(dw_transport *t) {
     }
 }
 
-int dw_transport_set_write_limits(dw_transport *t, size_t low, size_t high) {
-    if (wrapper_of(t) != NULL) {
-        return dw_transport_set_write_limits(wrapper_of(t)->base.transport, low, high);
-    }
+static int stream_set_write_limits(dw_transport *t, size_t low, size_t high) {
     if (low > high) {
         return DW_INVALID_ARGUMENT;
     }
@@ -323,17 +266,11 @@ int dw_transport_set_write_limits(dw_transport *t, size_t low, size_t high) {
 
 /* ---- Facts ---- */
 
-dw_address dw_transport_peer(const dw_transport *t) {
-    if (wrapper_of(t) != NULL) {
-        return dw_wrapper_peer(wrapper_of(t));
-    }
+static dw_address stream_peer(const dw_transport *t) {
     return t != NULL ? t->peer : (dw_address){0};
 }
 
-dw_address dw_transport_host(dw_transport *t) {
-    if (wrapper_of(t) != NULL) {
-        return dw_wrapper_host(wrapper_of(t));
-    }
+static dw_address stream_host(dw_transport *t) {
     dw_address address = {0};
     if (t != NULL && t->io.socket != DW_SOCKET_NONE) {
         t->reactor->wire->local_address(t->reactor, &t->io, &address);
@@ -341,17 +278,11 @@ dw_address dw_transport_host(dw_transport *t) {
     return address;
 }
 
-static bool get_option(dw_transport *t, dw_socket_option option) {
-    if (wrapper_of(t) != NULL) {
-        return get_option(wrapper_of(t)->base.transport, option);
-    }
+static bool stream_get_option(dw_transport *t, dw_socket_option option) {
     return usable(t) && t->reactor->wire->get_option(t->reactor, &t->io, option) > 0;
 }
 
-static int set_option(dw_transport *t, dw_socket_option option, bool on) {
-    if (wrapper_of(t) != NULL) {
-        return set_option(wrapper_of(t)->base.transport, option, on);
-    }
+static int stream_set_option(dw_transport *t, dw_socket_option option, bool on) {
     if (!usable(t)) {
         return DW_NOT_CONNECTED;
     }
@@ -363,46 +294,41 @@ static int set_option(dw_transport *t, dw_socket_option option, bool on) {
     return 0;
 }
 
-bool dw_transport_get_no_delay(dw_transport *t) {
-    return get_option(t, DW_OPTION_NO_DELAY);
-}
-
-int dw_transport_set_no_delay(dw_transport *t, bool on) {
-    return set_option(t, DW_OPTION_NO_DELAY, on);
-}
-
-bool dw_transport_get_keep_alive(dw_transport *t) {
-    return get_option(t, DW_OPTION_KEEP_ALIVE);
-}
-
-int dw_transport_set_keep_alive(dw_transport *t, bool on) {
-    return set_option(t, DW_OPTION_KEEP_ALIVE, on);
-}
-
-bool dw_transport_connected(const dw_transport *t) {
-    if (wrapper_of(t) != NULL) {
-        return dw_transport_connected(wrapper_of(t)->base.transport);
-    }
+static bool stream_connected(const dw_transport *t) {
     return usable(t);
 }
 
-bool dw_transport_disconnecting(const dw_transport *t) {
-    if (wrapper_of(t) != NULL) {
-        return dw_wrapper_disconnecting(wrapper_of(t));
-    }
+static bool stream_disconnecting(const dw_transport *t) {
     return t != NULL && (t->flags & T_DISCONNECTING) != 0;
 }
 
-bool dw_transport_disconnected(const dw_transport *t) {
-    if (wrapper_of(t) != NULL) {
-        return dw_transport_disconnected(wrapper_of(t)->base.transport);
-    }
+static bool stream_disconnected(const dw_transport *t) {
     return t == NULL || (t->flags & T_LOST) != 0;
 }
 
-dw_reactor *dw_transport_reactor(const dw_transport *t) {
-    if (wrapper_of(t) != NULL) {
-        return dw_transport_reactor(wrapper_of(t)->base.transport);
-    }
+static dw_reactor *stream_reactor(const dw_transport *t) {
     return t != NULL ? t->reactor : NULL;
 }
+
+const struct dw_transport_verbs dw_stream_verbs = {
+    .write = stream_write,
+    .writev = stream_writev,
+    .lose_connection = stream_lose_connection,
+    .abort_connection = stream_abort_connection,
+    .lose_write_connection = stream_lose_write_connection,
+    .fail = stream_fail,
+    .pause_producing = stream_pause_producing,
+    .resume_producing = stream_resume_producing,
+    .register_producer = stream_register_producer,
+    .unregister_producer = stream_unregister_producer,
+    .set_write_limits = stream_set_write_limits,
+    .buffered = stream_buffered,
+    .peer = stream_peer,
+    .host = stream_host,
+    .connected = stream_connected,
+    .disconnecting = stream_disconnecting,
+    .disconnected = stream_disconnected,
+    .reactor = stream_reactor,
+    .get_option = stream_get_option,
+    .set_option = stream_set_option,
+};

@@ -149,7 +149,7 @@ void dw_protocol_wrapper_init(dw_protocol_wrapper *w, const dw_protocol_wrapper_
     const dw_protocol_class *inner = wrapped->cls;
     w->cls = cls;
     w->wrapped = wrapped;
-    w->transport_.wrapper = w;
+    w->transport_.verbs = &dw_wrapper_verbs;
     w->reactor_ = NULL;
     w->counted_ = w->owned_ = false;
     list_init(&w->node_);
@@ -179,9 +179,10 @@ dw_protocol_wrapper *dw_protocol_wrapper_find(dw_transport *transport,
     return w;
 }
 
-/* ---- From the wrapped protocol: what transport.c hands over ---- */
+/* ---- From the wrapped protocol: the verbs of its transport ---- */
 
-void dw_wrapper_write(dw_protocol_wrapper *w, const void *data, size_t len) {
+static void wrapped_write(dw_transport *t, const void *data, size_t len) {
+    dw_protocol_wrapper *w = wrapper_of(t);
     if (w->cls->write != NULL) {
         w->cls->write(w, data, len);
     } else {
@@ -189,7 +190,8 @@ void dw_wrapper_write(dw_protocol_wrapper *w, const void *data, size_t len) {
     }
 }
 
-void dw_wrapper_writev(dw_protocol_wrapper *w, const struct iovec *pieces, size_t count) {
+static void wrapped_writev(dw_transport *t, const struct iovec *pieces, size_t count) {
+    dw_protocol_wrapper *w = wrapper_of(t);
     if (w->cls->writev != NULL) {
         w->cls->writev(w, pieces, count);
     } else {
@@ -197,7 +199,8 @@ void dw_wrapper_writev(dw_protocol_wrapper *w, const struct iovec *pieces, size_
     }
 }
 
-void dw_wrapper_lose_connection(dw_protocol_wrapper *w) {
+static void wrapped_lose_connection(dw_transport *t) {
+    dw_protocol_wrapper *w = wrapper_of(t);
     if (w->cls->lose_connection != NULL) {
         w->cls->lose_connection(w);
     } else {
@@ -205,15 +208,8 @@ void dw_wrapper_lose_connection(dw_protocol_wrapper *w) {
     }
 }
 
-void dw_wrapper_lose_write_connection(dw_protocol_wrapper *w) {
-    if (w->cls->lose_write_connection != NULL) {
-        w->cls->lose_write_connection(w);
-    } else {
-        dw_transport_lose_write_connection(w->base.transport);
-    }
-}
-
-void dw_wrapper_abort_connection(dw_protocol_wrapper *w) {
+static void wrapped_abort_connection(dw_transport *t) {
+    dw_protocol_wrapper *w = wrapper_of(t);
     if (w->cls->abort_connection != NULL) {
         w->cls->abort_connection(w);
     } else {
@@ -221,7 +217,17 @@ void dw_wrapper_abort_connection(dw_protocol_wrapper *w) {
     }
 }
 
-void dw_wrapper_fail(dw_protocol_wrapper *w, const dw_reason *reason) {
+static void wrapped_lose_write_connection(dw_transport *t) {
+    dw_protocol_wrapper *w = wrapper_of(t);
+    if (w->cls->lose_write_connection != NULL) {
+        w->cls->lose_write_connection(w);
+    } else {
+        dw_transport_lose_write_connection(w->base.transport);
+    }
+}
+
+static void wrapped_fail(dw_transport *t, const dw_reason *reason) {
+    dw_protocol_wrapper *w = wrapper_of(t);
     if (w->cls->fail != NULL) {
         w->cls->fail(w, reason);
     } else {
@@ -229,7 +235,8 @@ void dw_wrapper_fail(dw_protocol_wrapper *w, const dw_reason *reason) {
     }
 }
 
-void dw_wrapper_pause_producing(dw_protocol_wrapper *w) {
+static void wrapped_pause_producing(dw_transport *t) {
+    dw_protocol_wrapper *w = wrapper_of(t);
     if (w->cls->pause_producing != NULL) {
         w->cls->pause_producing(w);
     } else {
@@ -237,7 +244,8 @@ void dw_wrapper_pause_producing(dw_protocol_wrapper *w) {
     }
 }
 
-void dw_wrapper_resume_producing(dw_protocol_wrapper *w) {
+static void wrapped_resume_producing(dw_transport *t) {
+    dw_protocol_wrapper *w = wrapper_of(t);
     if (w->cls->resume_producing != NULL) {
         w->cls->resume_producing(w);
     } else {
@@ -245,14 +253,15 @@ void dw_wrapper_resume_producing(dw_protocol_wrapper *w) {
     }
 }
 
-int dw_wrapper_register_producer(dw_protocol_wrapper *w, dw_producer *producer, bool streaming) {
-    if (w->cls->register_producer != NULL) {
-        return w->cls->register_producer(w, producer, streaming);
-    }
-    return dw_transport_register_producer(w->base.transport, producer, streaming);
+static int wrapped_register_producer(dw_transport *t, dw_producer *producer, bool streaming) {
+    dw_protocol_wrapper *w = wrapper_of(t);
+    return w->cls->register_producer != NULL
+               ? w->cls->register_producer(w, producer, streaming)
+               : dw_transport_register_producer(w->base.transport, producer, streaming);
 }
 
-void dw_wrapper_unregister_producer(dw_protocol_wrapper *w) {
+static void wrapped_unregister_producer(dw_transport *t) {
+    dw_protocol_wrapper *w = wrapper_of(t);
     if (w->cls->unregister_producer != NULL) {
         w->cls->unregister_producer(w);
     } else {
@@ -260,18 +269,79 @@ void dw_wrapper_unregister_producer(dw_protocol_wrapper *w) {
     }
 }
 
-dw_address dw_wrapper_peer(const dw_protocol_wrapper *w) {
+static int wrapped_set_write_limits(dw_transport *t, size_t low, size_t high) {
+    dw_protocol_wrapper *w = wrapper_of(t);
+    return dw_transport_set_write_limits(w->base.transport, low, high);
+}
+
+static size_t wrapped_buffered(const dw_transport *t) {
+    dw_protocol_wrapper *w = wrapper_of(t);
+    return dw_transport_buffered(w->base.transport);
+}
+
+static dw_address wrapped_peer(const dw_transport *t) {
+    dw_protocol_wrapper *w = wrapper_of(t);
     return w->cls->peer != NULL ? w->cls->peer(w) : dw_transport_peer(w->base.transport);
 }
 
-dw_address dw_wrapper_host(dw_protocol_wrapper *w) {
+static dw_address wrapped_host(dw_transport *t) {
+    dw_protocol_wrapper *w = wrapper_of(t);
     return w->cls->host != NULL ? w->cls->host(w) : dw_transport_host(w->base.transport);
 }
 
-bool dw_wrapper_disconnecting(const dw_protocol_wrapper *w) {
+static bool wrapped_connected(const dw_transport *t) {
+    dw_protocol_wrapper *w = wrapper_of(t);
+    return dw_transport_connected(w->base.transport);
+}
+
+static bool wrapped_disconnecting(const dw_transport *t) {
+    dw_protocol_wrapper *w = wrapper_of(t);
     return w->cls->disconnecting != NULL ? w->cls->disconnecting(w)
                                          : dw_transport_disconnecting(w->base.transport);
 }
+
+static bool wrapped_disconnected(const dw_transport *t) {
+    dw_protocol_wrapper *w = wrapper_of(t);
+    return dw_transport_disconnected(w->base.transport);
+}
+
+static dw_reactor *wrapped_reactor(const dw_transport *t) {
+    dw_protocol_wrapper *w = wrapper_of(t);
+    return dw_transport_reactor(w->base.transport);
+}
+
+static bool wrapped_get_option(dw_transport *t, dw_socket_option option) {
+    dw_transport *below = wrapper_of(t)->base.transport;
+    return verbs_of(below)->get_option(below, option);
+}
+
+static int wrapped_set_option(dw_transport *t, dw_socket_option option, bool on) {
+    dw_transport *below = wrapper_of(t)->base.transport;
+    return verbs_of(below)->set_option(below, option, on);
+}
+
+const struct dw_transport_verbs dw_wrapper_verbs = {
+    .write = wrapped_write,
+    .writev = wrapped_writev,
+    .lose_connection = wrapped_lose_connection,
+    .abort_connection = wrapped_abort_connection,
+    .lose_write_connection = wrapped_lose_write_connection,
+    .fail = wrapped_fail,
+    .pause_producing = wrapped_pause_producing,
+    .resume_producing = wrapped_resume_producing,
+    .register_producer = wrapped_register_producer,
+    .unregister_producer = wrapped_unregister_producer,
+    .set_write_limits = wrapped_set_write_limits,
+    .buffered = wrapped_buffered,
+    .peer = wrapped_peer,
+    .host = wrapped_host,
+    .connected = wrapped_connected,
+    .disconnecting = wrapped_disconnecting,
+    .disconnected = wrapped_disconnected,
+    .reactor = wrapped_reactor,
+    .get_option = wrapped_get_option,
+    .set_option = wrapped_set_option,
+};
 
 /* ---- Factories ---- */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One suite, every wire: each case is written once and played on real sockets and in a world. A case
- * gets two reactors (the same one on the live wire), connects scripted sides over them, and compares
- * what each side was told with what Twisted's was (vectors/README.md, section 3).
+ * One suite, every wire: each case is written once and played on real sockets and in a world. A
+ * case gets two reactors (the same one on the live wire), connects scripted sides over them, and
+ * compares what each side was told with what Twisted's was (vectors/README.md, section 3).
  */
 #ifndef DRYWIRE_TESTS_CONFORMANCE_H
 #define DRYWIRE_TESTS_CONFORMANCE_H
@@ -19,15 +19,15 @@ struct conf {
     const char *address; /* where the client finds the server */
     const char *name;    /* the same as a host name */
     void *backend;
-    int fds[3];          /* the black hole's, on the live wire */
-    unsigned activity;   /* grows with every callback: how the live wire knows that all is quiet */
+    int fds[3];        /* the black hole's, on the live wire */
+    unsigned activity; /* grows with every callback: how the live wire knows that all is quiet */
 };
 
 /* A side's reaction, run inside the callback after it was recorded. */
 typedef void (*reaction)(side *s);
 
-/* A scripted protocol, and what it was told: words such as `made data read-lost lost:DONE`. Adjacent
- * receptions are one `data`, as in the vectors. */
+/* A scripted protocol, and what it was told: words such as `made data read-lost lost:DONE`.
+ * Adjacent receptions are one `data`, as in the vectors. */
 struct side {
     dw_protocol protocol;
     conf *c;
@@ -67,14 +67,14 @@ extern const int conf_wire_count;
 
 /* Runs until *flag is true; fails the test if it never comes. */
 void conf_until(conf *c, const bool *flag);
-/* Runs until nothing more happens by itself. Delayed calls later than a second are not waited for on
- * the live wire. */
+/* Runs until nothing more happens by itself. Delayed calls later than a second are not waited for
+ * on the live wire. */
 void conf_settle(conf *c);
 /* Runs the reactors until one of them was told to stop and has ended. */
 void conf_run(conf *c);
 
-/* An address and port that never answer: a machine that is dark, or a listener whose accept queue is
- * full. `host` gets the literal. */
+/* An address and port that never answer: a machine that is dark, or a listener whose accept queue
+ * is full. `host` gets the literal. */
 uint16_t conf_black_hole(conf *c, char host[DW_ADDRESS_TEXT_MAX]);
 
 void side_init(side *s, conf *c);
@@ -97,12 +97,12 @@ void do_echo(side *s);
 void do_hello(side *s);
 void do_pause(side *s);
 
-#define CONF_CASE(name)                                                                            \
-    static void name##_body(conf *c);                                                              \
-    START_TEST(name) {                                                                             \
-        conf_play(_i, name##_body);                                                                \
-    }                                                                                              \
-    END_TEST                                                                                       \
+#define CONF_CASE(name)               \
+    static void name##_body(conf *c); \
+    START_TEST(name) {                \
+        conf_play(_i, name##_body);   \
+    }                                 \
+    END_TEST                          \
     static void name##_body(conf *c)
 
 #define CONF_ADD(tcase, name) tcase_add_loop_test(tcase, name, 0, conf_wire_count)

@@ -143,9 +143,11 @@ CONF_CASE(lose_connection_flushes_megabytes_first) {
     conf_pair(c, &p.f, &p.g);
     expect(&p, "made data lost:CONNECTION_DONE", "made lost:CONNECTION_DONE");
     ck_assert_uint_eq(p.c.received, LARGE);
-    for (size_t i = 0; i < LARGE; i++) {
-        ck_assert(p.c.bytes[i] == (uint8_t)(i * 7 + i / 251));
+    size_t same = 0;
+    while (same < LARGE && p.c.bytes[same] == (uint8_t)(same * 7 + same / 251)) {
+        same++;
     }
+    ck_assert_uint_eq(same, LARGE);
     pair_fini(&p);
 }
 

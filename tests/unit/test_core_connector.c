@@ -437,6 +437,18 @@ START_TEST(the_last_release_inside_a_callback_frees_after_it) {
 }
 END_TEST
 
+/* drywire/connector.h: "The library frees it when it is disconnected ... and nobody holds it" */
+START_TEST(a_connector_that_nobody_holds_is_freed_when_its_connection_is_lost) {
+    begin("192.0.2.1");
+    fake_settle(f);
+    decide(0, 0);
+    f->sockets[0].in_end = true;
+    fake_ready(f, 0, DW_READABLE);
+    expect("start connecting build lost:CONNECTION_DONE stop");
+    ck_assert_uint_eq(f->blocks, 1); /* the timers' heap */
+}
+END_TEST
+
 START_TEST(a_held_connector_that_ended_inside_connect_is_handed_out) {
     dw_connector *connector = NULL;
     g.on_started = stop_connecting;
@@ -613,6 +625,7 @@ int main(void) {
     tcase_add_test(tc, connecting_again_inside_stop_starts_the_factory_again);
     tcase_add_test(tc, a_held_connector_connects_again_later);
     tcase_add_test(tc, the_last_release_inside_a_callback_frees_after_it);
+    tcase_add_test(tc, a_connector_that_nobody_holds_is_freed_when_its_connection_is_lost);
     tcase_add_test(tc, a_held_connector_that_ended_inside_connect_is_handed_out);
     tcase_add_test(tc, a_name_is_looked_up_and_tried_address_by_address);
     tcase_add_test(tc, when_every_address_fails_the_last_error_is_told);

@@ -253,6 +253,17 @@ START_TEST(a_trigger_may_free_itself) {
 }
 END_TEST
 
+START_TEST(a_trigger_may_free_itself_inside_call_when_running) {
+    dw_trigger *trigger = calloc(1, sizeof(*trigger));
+    ck_assert_ptr_nonnull(trigger);
+    dw_reactor_startup(&f->reactor);
+    dw_reactor_add_trigger(&f->reactor, trigger, DW_AFTER_SHUTDOWN, say_it, "moved");
+    dw_reactor_call_when_running(&f->reactor, trigger, free, trigger);
+    dw_reactor_shutdown(&f->reactor);
+    ck_assert_str_eq(seen, "");
+}
+END_TEST
+
 START_TEST(a_trigger_that_is_left_over_is_let_go) {
     dw_trigger trigger = {0};
     fake *g = fake_new();
@@ -446,6 +457,35 @@ START_TEST(iterate_waits_for_the_next_call_at_most) {
 }
 END_TEST
 
+/* A stop is over when it was carried out. */
+START_TEST(after_a_run_iterate_waits_again) {
+    after(0, 0, stop, NULL);
+    run();
+    ck_assert(!dw_reactor_stopping(&f->reactor));
+    dw_time before = f->now;
+    ck_assert_int_eq(dw_reactor_iterate(&f->reactor, DW_SEC(1)), 0);
+    ck_assert_int_eq(f->now, before + DW_SEC(1));
+}
+END_TEST
+
+static void write_one(rec *r) {
+    rec_write(r, "p");
+}
+
+/* What a turn brings about waits for the next one: others get theirs. */
+START_TEST(endless_pull_producers_are_asked_once_per_turn) {
+    open_everything(true);
+    server.on_resume = client.on_resume = write_one;
+    dw_transport_register_producer(rec_transport(&server), &server.producer, false);
+    dw_transport_register_producer(rec_transport(&client), &client.producer, false);
+    ck_assert_str_eq(seen, "resume resume");
+    dw_reactor_turn(&f->reactor);
+    ck_assert_str_eq(seen, "resume resume resume resume");
+    dw_reactor_turn(&f->reactor);
+    ck_assert_str_eq(seen, "resume resume resume resume resume resume");
+}
+END_TEST
+
 /* ---- The end ---- */
 
 /* drywire/reactor.h: "Connections that are still open are closed without a callback" */
@@ -570,6 +610,7 @@ int main(void) {
     tcase_add_test(tc, triggers_removed_meanwhile_do_not_run);
     tcase_add_test(tc, triggers_of_a_phase_run_in_order_of_adding_once);
     tcase_add_test(tc, a_trigger_may_free_itself);
+    tcase_add_test(tc, a_trigger_may_free_itself_inside_call_when_running);
     tcase_add_test(tc, a_trigger_that_is_left_over_is_let_go);
     tcase_add_test(tc, at_stop_all_ends_between_the_before_and_the_during_triggers);
     tcase_add_test(tc, at_stop_an_unfinished_attempt_fails_with_connect_error);
@@ -581,6 +622,8 @@ int main(void) {
     tcase_add_test(tc, what_a_delayed_call_writes_leaves_before_the_next_one);
     tcase_add_test(tc, what_is_written_outside_callbacks_leaves_with_the_next_turn);
     tcase_add_test(tc, iterate_waits_for_the_next_call_at_most);
+    tcase_add_test(tc, after_a_run_iterate_waits_again);
+    tcase_add_test(tc, endless_pull_producers_are_asked_once_per_turn);
     tcase_add_loop_test(tc, fini_with_everything_open_calls_nobody_and_leaks_nothing, 0, 2);
     tcase_add_test(tc, destroy_may_use_other_connections_while_the_reactor_ends);
     tcase_add_test(tc, destroy_may_end_a_half_closed_client_while_the_reactor_ends);

@@ -570,9 +570,11 @@ START_TEST(unaware_protocol_is_lost_by_a_half_close) {
 }
 END_TEST
 
+/* At least three are not to be had without: the wrapper, the protocol, the rest. */
 START_TEST(each_allocation_may_fail) {
+    unsigned ended = 0;
+    pause_at_once = true;
     for (unsigned n = 1; n < 20; n++) {
-        pause_at_once = true;
         notes[0] = '\0';
         test = dw_test_transport_new();
         dw_factory_init(&app_factory, &app_factory_class);
@@ -582,15 +584,16 @@ START_TEST(each_allocation_may_fail) {
             receive(LINE "x");
             dw_test_transport_advance(test, 0);
         }
-        dw_test_transport_fail_alloc(test, 0, false);
         if (dw_test_transport_connected(test)) {
-            ck_assert_uint_ge(n, 4); /* the wrapper, the protocol, the rest */
             ck_assert_str_eq(notes, BUILT);
-            n = 20;
+        } else {
+            ended++;
         }
         dw_test_transport_free(test);
+        ck_assert_uint_eq(dw_wrapping_factory_count(&behind.base), 0);
     }
-    ck_assert_uint_eq(dw_wrapping_factory_count(&behind.base), 0);
+    ck_assert_uint_ge(ended, 3);
+    ck_assert_uint_lt(ended, 19);
 }
 END_TEST
 

@@ -184,7 +184,7 @@ START_TEST(long_string_may_be_skipped) {
            "a234567890123"
            "\x01"
            "c",
-           "long(13) string(b) long(14) open");
+           "long(13) string(b) long(14) string(c) open");
     EXPECT("\x0d"
            "1234567890123"
            "\x01"

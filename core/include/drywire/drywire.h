@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* All that a protocol needs. Wires: drywire/real.h and drywire/sim.h. */
+/* All that a protocol needs, stock protocols and policies included. Wires: drywire/real.h and
+ * drywire/sim.h. */
 #ifndef DRYWIRE_DRYWIRE_H
 #define DRYWIRE_DRYWIRE_H
 
@@ -11,10 +12,23 @@
 #include "drywire/delayed_call.h"
 #include "drywire/error.h"
 #include "drywire/factory.h"
+#include "drywire/haproxy.h"
+#include "drywire/idle_timeout.h"
+#include "drywire/int_string.h"
+#include "drywire/limits.h"
+#include "drywire/line.h"
+#include "drywire/looping_call.h"
+#include "drywire/netstring.h"
 #include "drywire/port.h"
 #include "drywire/producer.h"
 #include "drywire/protocol.h"
 #include "drywire/reactor.h"
+#include "drywire/reconnecting.h"
+#include "drywire/stateful.h"
+#include "drywire/throttling.h"
+#include "drywire/timeout.h"
+#include "drywire/traffic_log.h"
 #include "drywire/transport.h"
+#include "drywire/wrapper.h"
 
 #endif

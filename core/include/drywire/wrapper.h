@@ -67,7 +67,7 @@ typedef struct dw_protocol_wrapper_class {
 
 /* The first member of all that stands in for a transport; the library's. */
 struct dw_transport_head {
-    dw_protocol_wrapper *wrapper; /* NULL: a connection of the library's own */
+    const struct dw_transport_verbs *verbs;
 };
 
 /* Embed it first. base.transport is the transport below, base.factory the wrapping factory. */
