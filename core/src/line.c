@@ -327,7 +327,6 @@ static bool line_deliver_raw(dw_line_receiver *r) {
         return false;
     }
     const uint8_t *view = framing_view(f, &len);
-    r->search_.done_ = 0;
     framing_consume(f, len);
     struct dw_framing_turn *turn = framing_lend(f);
     line_class(r)->raw_data_received(r, view, len);

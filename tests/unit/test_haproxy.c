@@ -282,6 +282,8 @@ static void app_data(dw_protocol *p, const uint8_t *data, size_t len) {
     dw_transport_write(p->transport, data, len);
     if (strcmp(text, "lose") == 0) {
         dw_transport_lose_connection(p->transport);
+    } else if (strcmp(text, "pause") == 0) {
+        dw_transport_pause_producing(p->transport);
     }
 }
 
@@ -527,6 +529,20 @@ START_TEST(paused_again_before_the_rest_came) {
 }
 END_TEST
 
+START_TEST(paused_again_while_the_rest_is_delivered) {
+    pause_at_once = true;
+    begin();
+    receive(LINE "pause");
+    receive("second");
+    dw_transport_resume_producing(inner->base.transport);
+    dw_test_transport_advance(test, 0);
+    ck_assert_str_eq(notes, BUILT "data pause;");
+    dw_transport_resume_producing(inner->base.transport);
+    dw_test_transport_advance(test, 0);
+    end(BUILT "data pause;data second;");
+}
+END_TEST
+
 START_TEST(connection_may_go_while_the_rest_is_delivered) {
     pause_at_once = true;
     aware = true;
@@ -627,6 +643,7 @@ static void add_factory_tests(TCase *c) {
     tcase_add_test(c, nothing_comes_behind_the_header_after_lose);
     tcase_add_test(c, paused_protocol_gets_the_rest_with_resume);
     tcase_add_test(c, paused_again_before_the_rest_came);
+    tcase_add_test(c, paused_again_while_the_rest_is_delivered);
     tcase_add_test(c, connection_may_go_while_the_rest_is_delivered);
     tcase_add_test(c, connection_may_end_with_the_rest_undelivered);
     tcase_add_test(c, half_close_reaches_an_aware_protocol);

@@ -105,6 +105,7 @@ START_TEST(missing_comma_shows_with_the_byte_in_its_place) {
     expect("1:a", "open");
     expect("1:aa", "DW_CONNECTION_DONE");
     expect("0:a", "DW_CONNECTION_DONE");
+    expect("1:a,1:bb", "string(a) DW_CONNECTION_DONE");
 }
 END_TEST
 

@@ -40,14 +40,34 @@ static double due_from_now(const player *p, double s) {
     return (inside ? p->rig->end_s : p->rig->now_s) + s;
 }
 
+/* The calls that might as well run now: due at the same instant. */
+static json_t *partners(const named_call *c) {
+    json_t *names = json_array();
+    for (const named_call *other = c->player->object; other != NULL; other = other->next) {
+        if (dw_delayed_call_active(&other->call) &&
+            dw_delayed_call_time(&other->call) == dw_delayed_call_time(&c->call)) {
+            json_array_append_new(names, json_string(other->name));
+        }
+    }
+    return names;
+}
+
+static void note_fire(const named_call *c) {
+    player *p = c->player;
+    json_t *event = json_pack("{s:s, s:s, s:f}", "ev", "fire", "name", c->name, "t", p->rig->now_s);
+    if (p->own_time && event != NULL) {
+        json_object_set_new(event, "with", partners(c));
+    }
+    player_note(p, event);
+}
+
 static void fired(void *user) {
     named_call *c = user;
     player *p = c->player;
-    dw_time due = dw_delayed_call_time(&c->call);
-    if (p->own_time && due > p->rig->now) {
+    if (p->own_time && dw_delayed_call_time(&c->call) > p->rig->now) {
         player_trouble(p, "step %d: call \"%s\" ran before its due time", (int)p->at, c->name);
     }
-    player_note(p, json_pack("{s:s, s:s, s:f}", "ev", "fire", "name", c->name, "t", p->rig->now_s));
+    note_fire(c);
     size_t at;
     json_t *operation;
     p->depth++;

@@ -173,10 +173,6 @@ static void connector_stop(player *p) {
     }
 }
 
-static dw_transport *transport_of(const attempts *a) {
-    return a->protocol.cls != NULL ? a->protocol.transport : NULL;
-}
-
 /* What disconnect does inside is recorded where it begins, as the stock connector's calls are. */
 static void connector_disconnect(player *p) {
     attempts *a = p->object;
@@ -188,7 +184,7 @@ static void connector_disconnect(player *p) {
     if (a->connector != NULL) {
         dw_connector_disconnect(a->connector);
     }
-    if (before == DW_CONNECTOR_CONNECTED && dw_transport_disconnecting(transport_of(a))) {
+    if (before == DW_CONNECTOR_CONNECTED && dw_transport_disconnecting(rig_connection(p->rig))) {
         note(p, "transport.loseConnection");
     }
 }

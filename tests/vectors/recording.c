@@ -68,7 +68,7 @@ static void rec_writev(dw_protocol_wrapper *w, const struct iovec *pieces, size_
 
 static void rec_lose(dw_protocol_wrapper *w) {
     recording *r = recording_of(w);
-    r->below.flags |= T_DISCONNECTING;
+    r->below->flags |= T_DISCONNECTING;
     note_verb(w, r->stopping ? "transport.stopProducing" : "transport.loseConnection");
 }
 
@@ -77,13 +77,13 @@ static void rec_lose_write(dw_protocol_wrapper *w) {
 }
 
 static void rec_abort(dw_protocol_wrapper *w) {
-    recording_of(w)->below.flags |= T_ABORTED;
+    recording_of(w)->below->flags |= T_ABORTED;
     note_verb(w, "transport.abortConnection");
 }
 
 static void rec_fail(dw_protocol_wrapper *w, const dw_reason *reason) {
     recording *r = recording_of(w);
-    r->below.flags |= T_FAILED;
+    r->below->flags |= T_FAILED;
     note(r, json_pack("{s:s, s:s}", "ev", "transport.fail", "reason", reason_name(reason->kind)));
 }
 
@@ -107,7 +107,7 @@ static void rec_unregister(dw_protocol_wrapper *w) {
 }
 
 static bool rec_disconnecting(const dw_protocol_wrapper *w) {
-    return (DW_CONTAINER_OF(w, const recording, base)->below.flags & T_DISCONNECTING) != 0;
+    return (DW_CONTAINER_OF(w, const recording, base)->below->flags & T_DISCONNECTING) != 0;
 }
 
 static const dw_protocol_wrapper_class recording_class = {
@@ -130,11 +130,15 @@ void recording_connect(recording *r, player *p, dw_protocol *protocol, json_int_
     memset(r, 0, sizeof(*r));
     r->player = p;
     r->conn = conn;
-    r->below.reactor = &p->rig->reactor;
-    r->below.flags = T_CONNECTED;
-    r->below.io.socket = DW_SOCKET_NONE;
+    r->below = dw_stream_new(&p->rig->reactor);
     dw_protocol_wrapper_init(&r->base, &recording_class, protocol);
-    dw_protocol_make_connection(&r->base.base, &r->below);
+    if (r->below == NULL) {
+        player_trouble(p, "out of memory");
+        r->lost = true;
+        return;
+    }
+    r->below->flags |= T_CONNECTED;
+    dw_protocol_make_connection(&r->base.base, r->below);
 }
 
 dw_transport *recording_transport(recording *r) {
@@ -144,7 +148,7 @@ dw_transport *recording_transport(recording *r) {
 void recording_data(recording *r, const json_t *args) {
     bytes b = arg_bytes(r->player, args);
     unsigned over = T_DISCONNECTING | T_ABORTED | T_FAILED | T_LOST;
-    if ((r->below.flags & over) == 0 && r->player->trouble[0] == '\0') {
+    if (r->below != NULL && (r->below->flags & over) == 0 && r->player->trouble[0] == '\0') {
         r->base.base.cls->data_received(&r->base.base, b.data, b.len);
     }
     bytes_free(&b);
@@ -156,7 +160,7 @@ void recording_lost(recording *r, const json_t *args) {
         return;
     }
     r->lost = true;
-    r->below.flags = (uint16_t)((r->below.flags | T_LOST) & ~T_CONNECTED);
+    r->below->flags = (uint16_t)((r->below->flags | T_LOST) & ~T_CONNECTED);
     r->base.base.connected = false;
     r->base.base.cls->connection_lost(&r->base.base, &reason);
     r->base.base.transport = NULL;

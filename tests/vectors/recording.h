@@ -14,9 +14,9 @@
 typedef struct recording {
     dw_protocol_wrapper base; /* base.wrapped is what is driven */
     player *player;
-    json_int_t conn; /* -1: events have no `conn` */
-    dw_transport below;
-    size_t call_begin; /* events from here on belong to the running call: its writes are joined */
+    json_int_t conn;     /* -1: events have no `conn` */
+    dw_transport *below; /* the reactor's, which frees it */
+    size_t call_begin;   /* events from here on belong to the running call: its writes are joined */
     bool joining;
     bool stopping; /* inside stop_producing, which comes here as lose_connection (wrapper.h) */
     bool lost;

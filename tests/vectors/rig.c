@@ -284,10 +284,21 @@ void rig_connect_fails(rig *r, dw_error kind) {
     }
 }
 
+/* Connections that have ended may lie in the list still. */
+dw_transport *rig_connection(rig *r) {
+    struct dw_list_node *all = &r->reactor.transports;
+    for (struct dw_list_node *node = all->next; node != all; node = node->next) {
+        dw_transport *t = DW_CONTAINER_OF(node, dw_transport, node);
+        if ((t->flags & T_CONNECTED) != 0) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
 void rig_connection_lost(rig *r, dw_error kind) {
-    struct dw_list_node *node = r->reactor.transports.next;
-    dw_transport *t = DW_CONTAINER_OF(node, dw_transport, node);
-    if (node == &r->reactor.transports || (t->flags & T_CONNECTED) == 0) {
+    dw_transport *t = rig_connection(r);
+    if (t == NULL) {
         player_trouble(r->player, "step %d: there is no connection to lose", (int)r->player->at);
         return;
     }

@@ -44,7 +44,9 @@ void rig_turn(rig *r);
 /* The attempt that a connector has begun succeeds or fails for that reason. */
 void rig_connect_succeeds(rig *r);
 void rig_connect_fails(rig *r, dw_error kind);
-/* The connection of a connector ends. */
+/* The connection that a connector has made, or NULL. */
+dw_transport *rig_connection(rig *r);
+/* It ends. */
 void rig_connection_lost(rig *r, dw_error kind);
 
 #endif
