@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Deviations and lists of them: all that distinguishes one run of a scenario from its calm run. Who
- * drew (a connection, a link, a host, "world", "scenario"), what (the kind), the how-manieth draw of
- * that pair, and the answer. Answer 0 is the calm one and never stands in a list.
+ * drew (a connection, a link, a host, "world", "scenario"), what (the kind), the how-manieth draw
+ * of that pair, and the answer. Answer 0 is the calm one and never stands in a list.
  */
 #ifndef DRYWIRE_SIM_DEVIATION_H
 #define DRYWIRE_SIM_DEVIATION_H
@@ -15,21 +15,21 @@ enum { SIM_WHO_MAX = 160, SIM_WHAT_MAX = 40 };
  * latency: extra delay of one packet on a link, ns.        cut: bytes delivered first, of len.
  * join: 1 = wait for the next segment.                     reset: 1 = RST instead of this delivery.
  * close: 1 = FIN both ways instead of this delivery.       refuse: 1 = RST to this SYN.
- * syn-drop: how many SYNs in a row are lost.               partition: for how long a link is cut, ns.
- * order: which of the simultaneous events comes first.     write: bytes accepted by this send.
+ * syn-drop: how many SYNs in a row are lost.               partition: for how long a link is cut,
+ * ns. order: which of the simultaneous events comes first.     write: bytes accepted by this send.
  * alloc: 1 = this allocation fails.                        user: dw_choose, dw_maybe. */
-#define SIM_KIND_TABLE(X)                                                                          \
-    X(LATENCY, "latency", true)                                                                    \
-    X(CUT, "cut", false)                                                                           \
-    X(JOIN, "join", false)                                                                         \
-    X(RESET, "reset", false)                                                                       \
-    X(CLOSE, "close", false)                                                                       \
-    X(REFUSE, "refuse", false)                                                                     \
-    X(SYN_DROP, "syn-drop", false)                                                                 \
-    X(PARTITION, "partition", true)                                                                \
-    X(ORDER, "order", false)                                                                       \
-    X(WRITE, "write", false)                                                                       \
-    X(ALLOC, "alloc", false)                                                                       \
+#define SIM_KIND_TABLE(X)           \
+    X(LATENCY, "latency", true)     \
+    X(CUT, "cut", false)            \
+    X(JOIN, "join", false)          \
+    X(RESET, "reset", false)        \
+    X(CLOSE, "close", false)        \
+    X(REFUSE, "refuse", false)      \
+    X(SYN_DROP, "syn-drop", false)  \
+    X(PARTITION, "partition", true) \
+    X(ORDER, "order", false)        \
+    X(WRITE, "write", false)        \
+    X(ALLOC, "alloc", false)        \
     X(USER, "user", false)
 
 typedef enum sim_kind {

@@ -305,7 +305,8 @@ void dw_world_assert(dw_world *world, const dw_assertion *assertion, bool holds)
         counts[i][1]++;
     }
     if (!holds && assertion->kind == DW_ALWAYS) {
-        sim_world_finding(world, "always", sim_base_name(assertion->where), "%s", assertion->message);
+        sim_world_finding(world, "always", sim_base_name(assertion->where), "%s",
+                          assertion->message);
     } else if (assertion->kind == DW_UNREACHABLE) {
         sim_world_finding(world, "unreachable", sim_base_name(assertion->where), "%s",
                           assertion->message);

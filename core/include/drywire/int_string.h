@@ -60,7 +60,7 @@ typedef struct dw_int_string_receiver_class {
 struct dw_int_string_receiver {
     dw_protocol base;
     dw_int_format format; /* may be changed in a callback: counts for the next prefix */
-    size_t max_length; /* may be changed at any time: counts for the next prefix that completes */
+    size_t max_length;    /* may be changed at any time: counts at once */
     dw_framing framing_;
     size_t skip_; /* bytes of a long string still to drop */
 };

@@ -65,7 +65,7 @@ typedef struct dw_stateful_protocol_class {
 
 struct dw_stateful_protocol {
     dw_protocol base;
-    size_t max_length; /* may be changed at any time: counts for the next state */
+    size_t max_length; /* may be changed at any time: counts at once */
     dw_state state_;
     unsigned empty_; /* handlers of states that want nothing, run in a row */
     dw_framing framing_;
