@@ -20,6 +20,8 @@ const char *const rule_texts[RULE_COUNT] = {
     [RULE_STOPS] = "nested connector calls: no doStop that no doStart came before",
     [RULE_LIST] = "pending: in due order; Twisted sorts its list only when it is next used",
     [RULE_QUIRK] = "quirk: an accident of Twisted's, and ours differs",
+    [RULE_BROKEN] =
+        "as recorded up to an undocumented accident inside Twisted's connector or factory",
     [RULE_MOVED] = "ties: a call moved to another's due time, and the calls depend on the order",
 };
 

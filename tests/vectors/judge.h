@@ -21,15 +21,16 @@ typedef enum verdict {
 /* Why a record passed though the lists differ, or was skipped: counted and printed at the end. */
 typedef enum rule {
     RULE_NONE,
-    RULE_CLOSE, /* passed: nothing is delivered after a close inside a callback */
-    RULE_START, /* passed: the length callback gets the start of the line, no more */
-    RULE_HALF,  /* passed: a line within the limit, and half a delimiter behind it */
-    RULE_CUT,   /* passed: Twisted disagrees with itself about this stream, see groups.c */
-    RULE_TIES,  /* passed: a call moved to another's due time runs after it */
-    RULE_STOPS, /* passed: doStop is not called more often than doStart */
-    RULE_LIST,  /* passed: calls that were moved are listed in due order at once */
-    RULE_QUIRK, /* skipped: an accident of Twisted's, and ours differs */
-    RULE_MOVED, /* skipped: like RULE_TIES, and what the calls do changes with their order */
+    RULE_CLOSE,  /* passed: nothing is delivered after a close inside a callback */
+    RULE_START,  /* passed: the length callback gets the start of the line, no more */
+    RULE_HALF,   /* passed: a line within the limit, and half a delimiter behind it */
+    RULE_CUT,    /* passed: Twisted disagrees with itself about this stream, see groups.c */
+    RULE_TIES,   /* passed: a call moved to another's due time runs after it */
+    RULE_STOPS,  /* passed: doStop is not called more often than doStart */
+    RULE_LIST,   /* passed: calls that were moved are listed in due order at once */
+    RULE_QUIRK,  /* skipped: an accident of Twisted's, and ours differs */
+    RULE_BROKEN, /* skipped: the same up to where Twisted's own state breaks */
+    RULE_MOVED,  /* skipped: like RULE_TIES, and what the calls do changes with their order */
     RULE_COUNT
 } rule;
 
@@ -41,7 +42,8 @@ typedef struct record {
     json_t *vector; /* owned */
     const char *id, *protocol, *group;
     const json_t *expect;
-    json_t *events; /* observed; owned */
+    json_t *events;         /* observed; owned */
+    json_int_t accident_at; /* as of the player */
     verdict verdict;
     rule rule;
     char problem[PROBLEM_MAX];

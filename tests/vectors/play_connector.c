@@ -19,7 +19,8 @@ typedef struct attempts {
     player *player;
     dw_connector *connector; /* held; NULL before the first connect */
     dw_protocol protocol;
-    bool by_step; /* the connect that runs was recorded already */
+    bool by_step;          /* the connect that runs was recorded already */
+    dw_time forgotten_due; /* of the wait that resetDelay saw; 0: none */
 } attempts;
 
 static attempts *attempts_of(dw_client_factory *factory) {
@@ -209,21 +210,39 @@ static void succeed(player *p) {
     }
 }
 
+/* Twisted's resetDelay forgets the wait that has begun, so that a stopTrying does not take it back;
+ * and a retry during a wait makes it two. Neither is documented (vectors/README.md, section 3: "the
+ * pending retry is cancelled"), and ours does otherwise. */
+static void note_accident(player *p, dw_time due, bool forgotten_only) {
+    const attempts *a = p->object;
+    if (due != DW_TIME_MAX && (!forgotten_only || due == a->forgotten_due)) {
+        player_accident(p);
+    }
+}
+
+static void retry(player *p, dw_time due) {
+    attempts *a = p->object;
+    if (dw_reconnecting_retry(&a->factory) == DW_NOT_CONNECTED) {
+        player_raised(p, "retry", "ValueError");
+    }
+    note_delay(a, due);
+}
+
 static bool reconnecting_perform(player *p, const char *op) {
     attempts *a = p->object;
+    dw_time due = dw_reconnecting_due(&a->factory);
     if (strcmp(op, "resetDelay") == 0) {
+        a->forgotten_due = due;
         dw_reconnecting_reset_delay(&a->factory);
     } else if (strcmp(op, "stopTrying") == 0) {
+        note_accident(p, due, true);
         if (a->factory.connector_ != NULL) {
             note(p, "connector.stopConnecting");
         }
         dw_reconnecting_stop_trying(&a->factory);
     } else if (strcmp(op, "retry") == 0) {
-        dw_time due = dw_reconnecting_due(&a->factory);
-        if (dw_reconnecting_retry(&a->factory) == DW_NOT_CONNECTED) {
-            player_raised(p, op, "ValueError");
-        }
-        note_delay(a, due);
+        note_accident(p, due, false);
+        retry(p, due);
     } else {
         return false;
     }

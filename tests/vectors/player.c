@@ -17,6 +17,7 @@ void player_init(player *p, const json_t *vector) {
     p->events = json_array();
     p->counts = json_object();
     p->at = -1;
+    p->accident_at = NO_ACCIDENT;
 }
 
 void player_fini(player *p) {
@@ -36,6 +37,10 @@ void player_trouble(player *p, const char *format, ...) {
 
 void player_unknown(player *p, const char *op) {
     player_trouble(p, "step %d: unknown operation \"%s\"", (int)p->at, op);
+}
+
+void player_accident(player *p) {
+    p->accident_at = p->at < p->accident_at ? p->at : p->accident_at;
 }
 
 /* ---- Events ---- */

@@ -22,6 +22,7 @@ enum {
     EVENTS_MAX = 200000, /* per vector */
     TURNS_MAX = 100000,  /* of one advance */
     PIECES_MAX = 256,    /* of one writeSequence */
+    NO_ACCIDENT = 1 << 30,
 };
 
 typedef struct player player;
@@ -43,6 +44,7 @@ struct player {
     unsigned depth;
     bool own_time;      /* each call at its due time, see play_clock.c; events then say when and */
     json_int_t running; /* in which delayed call of the step they happened; 0: in none */
+    json_int_t accident_at; /* the step from which on Twisted's own state is broken; NO_ACCIDENT */
     char trouble[TROUBLE_MAX];
 };
 
@@ -58,6 +60,8 @@ void player_fini(player *p);
 /* Says why the vector cannot be played; the first reason stays. */
 void player_trouble(player *p, const char *format, ...) DW_PRINTF(2, 3);
 void player_unknown(player *p, const char *op);
+/* From this step on Twisted no longer does what it documents. */
+void player_accident(player *p);
 
 /* Records an event, which it takes; NULL is out of memory. */
 void player_note(player *p, json_t *event);
