@@ -10,6 +10,10 @@ prefix=$work/prefix
 rm -rf "$work"
 mkdir -p "$work/plain"
 
+# Ninja is what ./dev has; a bare machine has no make.
+CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
+export CMAKE_GENERATOR
+
 fail() { echo "install: $*" >&2; exit 1; }
 
 cmake --install "$build" --prefix "$prefix" >"$work/install.log" || fail "cmake --install"
