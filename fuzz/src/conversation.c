@@ -101,7 +101,7 @@ static size_t decode_event(fuzz_conversation *c, const uint8_t *data, size_t siz
     }
 }
 
-bool fuzz_decode(fuzz_conversation *c, const uint8_t *data, size_t size) {
+bool dw_fuzz_decode(fuzz_conversation *c, const uint8_t *data, size_t size) {
     if (!reserve(c, size)) {
         return false;
     }
@@ -129,7 +129,7 @@ bool fuzz_decode(fuzz_conversation *c, const uint8_t *data, size_t size) {
 /* Of a long piece only the first so many bytes are shown. */
 #define SHOWN_MAX 200
 
-void fuzz_print_bytes(FILE *out, const uint8_t *bytes, size_t len) {
+void dw_fuzz_print_bytes(FILE *out, const uint8_t *bytes, size_t len) {
     fputc('"', out);
     for (size_t i = 0; i < len && i < SHOWN_MAX; i++) {
         uint8_t byte = bytes[i];
@@ -171,13 +171,13 @@ static void print_amounts(FILE *out, const fuzz_step *step) {
     }
 }
 
-void fuzz_print_conversation(FILE *out, const fuzz_conversation *c) {
+void dw_fuzz_print_conversation(FILE *out, const fuzz_conversation *c) {
     for (size_t i = 0; i < c->count; i++) {
         const fuzz_step *step = &c->steps[i];
         fprintf(out, "  %4zu  ", i + 1);
         if (step->event == FUZZ_DATA) {
             fprintf(out, "receive %u bytes ", step->len);
-            fuzz_print_bytes(out, c->bytes + step->at, step->len);
+            dw_fuzz_print_bytes(out, c->bytes + step->at, step->len);
         } else {
             print_amounts(out, step);
         }

@@ -44,10 +44,10 @@ typedef struct fuzz_conversation {
 
 /* Decodes an input into a conversation whose `bytes` are kept from the last one. False: no memory.
  */
-bool fuzz_decode(fuzz_conversation *conversation, const uint8_t *data, size_t size);
+bool dw_fuzz_decode(fuzz_conversation *conversation, const uint8_t *data, size_t size);
 
 /* For people: one line for each step; `len` bytes as a C string. */
-void fuzz_print_conversation(FILE *out, const fuzz_conversation *conversation);
-void fuzz_print_bytes(FILE *out, const uint8_t *bytes, size_t len);
+void dw_fuzz_print_conversation(FILE *out, const fuzz_conversation *conversation);
+void dw_fuzz_print_bytes(FILE *out, const uint8_t *bytes, size_t len);
 
 #endif

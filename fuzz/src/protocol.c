@@ -44,7 +44,7 @@ static void finding_begin(const char *oracle, const char *sentence) {
 
 static void finding_end(void) {
     fputs("the conversation:\n", stderr);
-    fuzz_print_conversation(stderr, &talk);
+    dw_fuzz_print_conversation(stderr, &talk);
     fflush(stderr);
     abort();
 }
@@ -54,7 +54,7 @@ static void print_around(const fuzz_run *run, size_t at) {
     size_t from = at > FUZZ_AROUND ? at - FUZZ_AROUND : 0;
     size_t to = len - at < FUZZ_AROUND ? len : at + FUZZ_AROUND;
     fprintf(stderr, "  %-7s %zu bytes, from byte %zu: ", run->name, len, from);
-    fuzz_print_bytes(stderr, run->test->out.bytes + from, to - from);
+    dw_fuzz_print_bytes(stderr, run->test->out.bytes + from, to - from);
     fputc('\n', stderr);
 }
 
@@ -150,7 +150,7 @@ static bool run_begin(fuzz_run *run) {
     if (run->test == NULL) {
         return false;
     }
-    test_transport_init(run->test);
+    sim_test_transport_init(run->test);
     dw_reactor_set_log(&run->test->reactor, quiet, NULL);
     run->mark_count = 0;
     run->pointless = false;
@@ -235,12 +235,12 @@ static void play(fuzz_run *run, const dw_fuzz_protocol *target, bool with_cuts) 
     bool connected = run->test->connected;
     dw_error reason = run->test->reason;
     bool fin = run->test->sent_fin, reset = run->test->sent_reset;
-    test_transport_shut(run->test);
+    sim_test_transport_shut(run->test);
     if (factory != NULL && target->release != NULL) {
         target->release(factory);
     }
     check_counts(&run->test->reactor);
-    test_transport_fini(run->test);
+    sim_test_transport_fini(run->test);
     check_blocks(run->test);
     run->test->connected = connected;
     run->test->reason = reason;
@@ -269,7 +269,7 @@ static void compare(void) {
 }
 
 int dw_fuzz_protocol_run(const dw_fuzz_protocol *target, const uint8_t *data, size_t size) {
-    if (size > FUZZ_INPUT_MAX || !fuzz_decode(&talk, data, size)) {
+    if (size > FUZZ_INPUT_MAX || !dw_fuzz_decode(&talk, data, size)) {
         return 0;
     }
     play(&cut, target, true);

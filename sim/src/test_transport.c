@@ -29,10 +29,10 @@ static void factory_release(void *user) {
 
 static bool settle_round(dw_test_transport *test) {
     bool worked = false;
-    unsigned ready = test_wire_ready(test);
+    unsigned ready = sim_test_wire_ready(test);
     if (ready != 0) {
         dw_io_ready(&test->reactor, test->conn, ready);
-        test_buffer_guard(&test->in);
+        sim_test_buffer_guard(&test->in);
         worked = true;
     }
     if (dw_reactor_next_due(&test->reactor) <= test->now) {
@@ -125,11 +125,11 @@ static void state_clear(dw_test_transport *test) {
     test->blocks.next = test->blocks.previous = &test->blocks;
 }
 
-void test_transport_init(dw_test_transport *test) {
+void sim_test_transport_init(dw_test_transport *test) {
     state_clear(test);
     dw_factory_init(&test->factory, &test_factory_class);
-    dw_allocator allocator = test_allocator(test);
-    dw_reactor_init(&test->reactor, &test_wire, &allocator);
+    dw_allocator allocator = sim_test_allocator(test);
+    dw_reactor_init(&test->reactor, &sim_test_wire, &allocator);
     test->reactor.observe = test_observe;
     dw_reactor_startup(&test->reactor);
     /* The first of its phase: a factory may free itself after shutdown, as soon as it is unused. */
@@ -137,20 +137,20 @@ void test_transport_init(dw_test_transport *test) {
                            test);
 }
 
-void test_transport_shut(dw_test_transport *test) {
+void sim_test_transport_shut(dw_test_transport *test) {
     step_begin(test);
     dw_reactor_shutdown(&test->reactor);
     test->busy = false;
 }
 
-void test_transport_fini(dw_test_transport *test) {
+void sim_test_transport_fini(dw_test_transport *test) {
     dw_reactor_fini(&test->reactor);
 }
 
 dw_test_transport *dw_test_transport_new(void) {
     dw_test_transport *test = calloc(1, sizeof(*test));
     if (test != NULL) {
-        test_transport_init(test);
+        sim_test_transport_init(test);
     }
     return test;
 }
@@ -163,10 +163,10 @@ void dw_test_transport_free(dw_test_transport *test) {
     if (test == NULL) {
         return;
     }
-    test_transport_shut(test);
-    test_transport_fini(test);
-    test_buffer_free(&test->in);
-    test_buffer_free(&test->out);
+    sim_test_transport_shut(test);
+    sim_test_transport_fini(test);
+    sim_test_buffer_free(&test->in);
+    sim_test_buffer_free(&test->out);
     free(test);
 }
 
@@ -239,7 +239,7 @@ static void receive(dw_test_transport *test, const void *data, size_t len) {
     if (test->conn == NULL || test->end || test->error != 0) {
         return;
     }
-    test_buffer_append(&test->in, data, len);
+    sim_test_buffer_append(&test->in, data, len);
 }
 
 void dw_test_transport_receive(dw_test_transport *test, const void *data, size_t len) {
@@ -308,7 +308,7 @@ void dw_test_transport_lose(dw_test_transport *test, int sys_errno) {
 /* ---- What the protocol did ---- */
 
 const char *dw_test_transport_written(dw_test_transport *test, size_t *len) {
-    test_buffer_append(&test->out, "", 1);
+    sim_test_buffer_append(&test->out, "", 1);
     test->out.len--;
     if (len != NULL) {
         *len = test->out.len;

@@ -55,7 +55,7 @@ static void buffer_grow(test_buffer *buffer, size_t need) {
     buffer->room = room;
 }
 
-void test_buffer_append(test_buffer *buffer, const void *data, size_t len) {
+void sim_test_buffer_append(test_buffer *buffer, const void *data, size_t len) {
     if (len == 0) {
         return;
     }
@@ -70,11 +70,11 @@ void test_buffer_append(test_buffer *buffer, const void *data, size_t len) {
     buffer->len += len;
 }
 
-void test_buffer_guard(test_buffer *buffer) {
+void sim_test_buffer_guard(test_buffer *buffer) {
     ASAN_POISON_MEMORY_REGION(buffer->bytes, buffer->room);
 }
 
-void test_buffer_free(test_buffer *buffer) {
+void sim_test_buffer_free(test_buffer *buffer) {
     ASAN_UNPOISON_MEMORY_REGION(buffer->bytes, buffer->room);
     free(buffer->bytes);
     *buffer = (test_buffer){0};
@@ -86,7 +86,7 @@ static size_t buffer_take(test_buffer *buffer, const uint8_t **data) {
     if (len > DW_RECV_MAX) {
         len = DW_RECV_MAX;
     }
-    test_buffer_guard(buffer);
+    sim_test_buffer_guard(buffer);
     *data = buffer->bytes + buffer->at;
     ASAN_UNPOISON_MEMORY_REGION(*data, len);
     buffer->at += len;
@@ -175,7 +175,7 @@ static void test_release(void *user, void *memory) {
     }
 }
 
-dw_allocator test_allocator(dw_test_transport *test) {
+dw_allocator sim_test_allocator(dw_test_transport *test) {
     return (dw_allocator){
         .alloc = test_alloc, .resize = test_resize, .release = test_release, .user = test};
 }
@@ -276,7 +276,7 @@ static ssize_t test_recv(dw_reactor *reactor, dw_io *io, const uint8_t **data) {
 
 static size_t send_piece(dw_test_transport *test, const struct iovec *piece) {
     size_t len = piece->iov_len < test->room ? piece->iov_len : test->room;
-    test_buffer_append(&test->out, piece->iov_base, len);
+    sim_test_buffer_append(&test->out, piece->iov_base, len);
     if (test->room != SIZE_MAX) {
         test->room -= len;
     }
@@ -356,7 +356,7 @@ static void test_watch(dw_reactor *reactor, dw_io *io) {
     }
 }
 
-unsigned test_wire_ready(const dw_test_transport *test) {
+unsigned sim_test_wire_ready(const dw_test_transport *test) {
     unsigned ready = 0;
     if (test->conn == NULL) {
         return 0;
@@ -380,7 +380,7 @@ static void test_resolve_cancel(dw_reactor *reactor, dw_lookup *lookup) {
     (void)reactor, (void)lookup;
 }
 
-const dw_wire test_wire = {
+const dw_wire sim_test_wire = {
     .name = "test",
     .now = test_now,
     .wall_clock = test_wall_clock,

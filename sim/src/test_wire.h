@@ -3,7 +3,7 @@
  * The inside of dw_test_transport: a wire with one socket made of two buffers, a clock that only
  * its owner moves, and an allocator that keeps a list of what it gave out. Nothing here runs a
  * callback by itself: test_transport.c moves the wire on, and the fuzz engines take it up and down
- * once per input with test_transport_init, _shut and _fini, keeping the buffers.
+ * once per input with sim_test_transport_init, _shut and _fini, keeping the buffers.
  */
 #ifndef DRYWIRE_SIM_TEST_WIRE_H
 #define DRYWIRE_SIM_TEST_WIRE_H
@@ -59,26 +59,26 @@ struct dw_test_transport {
     bool busy; /* inside a step: callbacks run */
 };
 
-extern const dw_wire test_wire;
+extern const dw_wire sim_test_wire;
 
 /* The allocator of `test`. */
-dw_allocator test_allocator(dw_test_transport *test);
+dw_allocator sim_test_allocator(dw_test_transport *test);
 
 /* Appends; ends the process when there is no memory, for a test cannot go on without. */
-void test_buffer_append(test_buffer *buffer, const void *data, size_t len);
+void sim_test_buffer_append(test_buffer *buffer, const void *data, size_t len);
 
 /* Under AddressSanitizer: no byte of the buffer may be touched until it is handed out again. */
-void test_buffer_guard(test_buffer *buffer);
-void test_buffer_free(test_buffer *buffer);
+void sim_test_buffer_guard(test_buffer *buffer);
+void sim_test_buffer_free(test_buffer *buffer);
 
 /* What the connection's socket is ready for, of what core wants. */
-unsigned test_wire_ready(const dw_test_transport *test);
+unsigned sim_test_wire_ready(const dw_test_transport *test);
 
 /* A fresh reactor, up, at time 0, in a test transport that is zeroed or was finished. */
-void test_transport_init(dw_test_transport *test);
+void sim_test_transport_init(dw_test_transport *test);
 /* Ends the connection and the use of the factory, with their callbacks, as a reactor that stops. */
-void test_transport_shut(dw_test_transport *test);
+void sim_test_transport_shut(dw_test_transport *test);
 /* Ends the reactor: core gives back what it holds. The buffers stay. */
-void test_transport_fini(dw_test_transport *test);
+void sim_test_transport_fini(dw_test_transport *test);
 
 #endif

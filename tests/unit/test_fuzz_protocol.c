@@ -391,7 +391,7 @@ END_TEST
 static fuzz_conversation talk;
 
 START_TEST(input_without_ff_is_one_piece) {
-    ck_assert(fuzz_decode(&talk, (const uint8_t *)"PING\r\n", 6));
+    ck_assert(dw_fuzz_decode(&talk, (const uint8_t *)"PING\r\n", 6));
     ck_assert_uint_eq(talk.count, 1);
     ck_assert_mem_eq(talk.bytes, "PING\r\n", 6);
     ck_assert(!talk.has_cuts);
@@ -399,10 +399,10 @@ START_TEST(input_without_ff_is_one_piece) {
 END_TEST
 
 START_TEST(doubled_ff_is_a_byte_and_no_cut) {
-    ck_assert(fuzz_decode(&talk,
-                          (const uint8_t *)"a\xff\xff\xff\xff"
-                                           "b",
-                          6));
+    ck_assert(dw_fuzz_decode(&talk,
+                             (const uint8_t *)"a\xff\xff\xff\xff"
+                                              "b",
+                             6));
     ck_assert_uint_eq(talk.count, 1);
     ck_assert_uint_eq(talk.len, 4);
     ck_assert_mem_eq(talk.bytes,
@@ -413,7 +413,7 @@ START_TEST(doubled_ff_is_a_byte_and_no_cut) {
 END_TEST
 
 START_TEST(cuts_at_the_ends_and_twice_are_nothing) {
-    ck_assert(fuzz_decode(&talk, (const uint8_t *)"\xff|a\xff|\xff?b\xff|\xff", 11));
+    ck_assert(dw_fuzz_decode(&talk, (const uint8_t *)"\xff|a\xff|\xff?b\xff|\xff", 11));
     ck_assert_uint_eq(talk.count, 2);
     ck_assert(talk.has_cuts);
     ck_assert_uint_eq(talk.steps[1].at, 1);
@@ -422,17 +422,17 @@ START_TEST(cuts_at_the_ends_and_twice_are_nothing) {
 END_TEST
 
 START_TEST(a_cut_is_good_for_one_place_only) {
-    ck_assert(fuzz_decode(&talk, (const uint8_t *)"a\xff|b\xff\xff\x63", 7));
+    ck_assert(dw_fuzz_decode(&talk, (const uint8_t *)"a\xff|b\xff\xff\x63", 7));
     ck_assert_uint_eq(talk.count, 2);
     ck_assert_uint_eq(talk.steps[1].len, 3);
 }
 END_TEST
 
 START_TEST(events_part_data_without_being_cuts) {
-    ck_assert(fuzz_decode(&talk,
-                          (const uint8_t *)"a\xffw\x05"
-                                           "b\xffW",
-                          7));
+    ck_assert(dw_fuzz_decode(&talk,
+                             (const uint8_t *)"a\xffw\x05"
+                                              "b\xffW",
+                             7));
     ck_assert_uint_eq(talk.count, 4);
     ck_assert_int_eq(talk.steps[1].event, FUZZ_ROOM);
     ck_assert_int_eq(talk.steps[1].amount, 5);
@@ -446,7 +446,7 @@ START_TEST(steps_are_limited) {
     for (size_t i = 0; i < sizeof(input); i += 3) {
         memcpy(input + i, "x\xff|", 3);
     }
-    ck_assert(fuzz_decode(&talk, input, sizeof(input)));
+    ck_assert(dw_fuzz_decode(&talk, input, sizeof(input)));
     ck_assert_uint_eq(talk.count, FUZZ_STEPS_MAX);
 }
 END_TEST
