@@ -115,6 +115,27 @@ static inline void framing_begin(dw_framing *f, struct dw_framing_turn *turn, co
 /* Ends a turn: keeps what is left of the input, or drops all when the stream is over. */
 void dw_framing_end(dw_framing *f, dw_transport *t, struct dw_framing_turn *turn, size_t most);
 
+/* One reception: the loop of every receiver. `step` takes one message off the view, or makes the
+ * view longer, and says whether to go on; `most` is asked when bytes have to be kept, for callbacks
+ * may change the limits. Inlined, so that both are plain calls. */
+static inline void framing_run(dw_framing *f, dw_protocol *protocol, const uint8_t *data,
+                               size_t len, bool (*step)(dw_protocol *protocol),
+                               size_t (*most)(const dw_protocol *protocol)) {
+    if (f->turn_ != NULL) {
+        dw_framing_append(f, protocol->transport, data, len, most(protocol));
+        return;
+    }
+    struct dw_framing_turn turn = {0};
+    framing_begin(f, &turn, data, len);
+    while (framing_goes_on(f, protocol->transport) && step(protocol)) {
+    }
+    if (turn.gone) {
+        dw_framing_end(f, NULL, &turn, 0);
+    } else {
+        dw_framing_end(f, protocol->transport, &turn, most(protocol));
+    }
+}
+
 /* Gives everything back; inside a turn, tells it. */
 void dw_framing_fini(dw_framing *f);
 

@@ -45,7 +45,8 @@ static void write_length(uint8_t *p, dw_int_format format, uint32_t length) {
     }
 }
 
-static size_t most(const dw_int_string_receiver *r) {
+static size_t most(const dw_protocol *protocol) {
+    const dw_int_string_receiver *r = (const dw_int_string_receiver *)(const void *)protocol;
     return framing_sum(r->max_length, sizeof(uint32_t));
 }
 
@@ -111,7 +112,8 @@ static bool skip(dw_int_string_receiver *r, size_t len) {
 }
 
 /* Takes one string off the view, or makes the view longer. False: there is nothing more to do. */
-static bool step(dw_int_string_receiver *r) {
+static bool step(dw_protocol *protocol) {
+    dw_int_string_receiver *r = receiver_of(protocol);
     dw_framing *f = &r->framing_;
     size_t len;
     const uint8_t *view = framing_view(f, &len);
@@ -124,34 +126,20 @@ static bool step(dw_int_string_receiver *r) {
     }
     size_t prefix = prefix_len(r->format);
     if (len < prefix) {
-        return dw_framing_pull(f, r->base.transport, prefix - len, most(r));
+        return dw_framing_pull(f, r->base.transport, prefix - len, most(&r->base));
     }
     uint32_t length = read_length(view, r->format);
     if (length > r->max_length) {
         return exceeded(r, length, prefix);
     }
     if (len - prefix < length) {
-        return dw_framing_pull(f, r->base.transport, length - (len - prefix), most(r));
+        return dw_framing_pull(f, r->base.transport, length - (len - prefix), most(&r->base));
     }
     return deliver(r, view + prefix, length, prefix + length);
 }
 
 void dw_int_string_receiver_data_received(dw_protocol *protocol, const uint8_t *data, size_t len) {
-    dw_int_string_receiver *r = receiver_of(protocol);
-    dw_framing *f = &r->framing_;
-    if (f->turn_ != NULL) {
-        dw_framing_append(f, protocol->transport, data, len, most(r));
-        return;
-    }
-    struct dw_framing_turn turn = {0};
-    framing_begin(f, &turn, data, len);
-    while (framing_goes_on(f, protocol->transport) && step(r)) {
-    }
-    if (turn.gone) {
-        dw_framing_end(f, NULL, &turn, 0);
-    } else {
-        dw_framing_end(f, protocol->transport, &turn, most(r));
-    }
+    framing_run(&receiver_of(protocol)->framing_, protocol, data, len, step, most);
 }
 
 void dw_int_string_receiver_pause_producing(dw_int_string_receiver *r) {

@@ -197,8 +197,14 @@ static bool line_only_unfinished(dw_line_only_receiver *r, const uint8_t *view, 
     return dw_framing_pull(f, r->base.transport, want, most);
 }
 
+static size_t line_only_most(const dw_protocol *protocol) {
+    const dw_line_only_receiver *r = (const dw_line_only_receiver *)(const void *)protocol;
+    return framing_sum(r->max_length, r->delimiter_len);
+}
+
 /* Takes one line off the view, or makes the view longer. False: there is nothing more to do. */
-static bool line_only_step(dw_line_only_receiver *r) {
+static bool line_only_step(dw_protocol *protocol) {
+    dw_line_only_receiver *r = line_only_of(protocol);
     dw_framing *f = &r->framing_;
     size_t len;
     const uint8_t *view = framing_view(f, &len);
@@ -227,18 +233,8 @@ static bool line_only_step(dw_line_only_receiver *r) {
 }
 
 void dw_line_only_receiver_data_received(dw_protocol *protocol, const uint8_t *data, size_t len) {
-    dw_line_only_receiver *r = line_only_of(protocol);
-    dw_framing *f = &r->framing_;
-    size_t most = framing_sum(r->max_length, r->delimiter_len);
-    if (f->turn_ != NULL) {
-        dw_framing_append(f, protocol->transport, data, len, most);
-        return;
-    }
-    struct dw_framing_turn turn = {0};
-    framing_begin(f, &turn, data, len);
-    while (framing_goes_on(f, protocol->transport) && line_only_step(r)) {
-    }
-    dw_framing_end(f, turn.gone ? NULL : protocol->transport, &turn, most);
+    framing_run(&line_only_of(protocol)->framing_, protocol, data, len, line_only_step,
+                line_only_most);
 }
 
 /* ---- Lines, raw bytes, pauses ---- */
@@ -251,7 +247,8 @@ static const dw_line_receiver_class *line_class(const dw_line_receiver *r) {
     return (const dw_line_receiver_class *)(const void *)r->base.cls;
 }
 
-static size_t line_most(const dw_line_receiver *r) {
+static size_t line_most(const dw_protocol *protocol) {
+    const dw_line_receiver *r = (const dw_line_receiver *)(const void *)protocol;
     return framing_sum(r->max_length, r->delimiter_len);
 }
 
@@ -323,7 +320,7 @@ static bool line_run(dw_line_receiver *r, const dw_transport *t, const uint8_t *
 static bool line_deliver_raw(dw_line_receiver *r) {
     dw_framing *f = &r->framing_;
     size_t len;
-    if (!dw_framing_join(f, r->base.transport, line_most(r))) {
+    if (!dw_framing_join(f, r->base.transport, line_most(&r->base))) {
         return false;
     }
     const uint8_t *view = framing_view(f, &len);
@@ -337,7 +334,7 @@ static bool line_deliver_raw(dw_line_receiver *r) {
  * delimiter, the line is too long whatever may follow. */
 static bool line_unfinished(dw_line_receiver *r, const uint8_t *view, size_t len) {
     dw_framing *f = &r->framing_;
-    size_t most = line_most(r);
+    size_t most = line_most(&r->base);
     if (len >= most) {
         return line_exceeded(r, view);
     }
@@ -347,7 +344,8 @@ static bool line_unfinished(dw_line_receiver *r, const uint8_t *view, size_t len
 
 /* Takes one line or the raw bytes off the view, or makes the view longer. False: there is nothing
  * more to do. */
-static bool line_step(dw_line_receiver *r) {
+static bool line_step(dw_protocol *protocol) {
+    dw_line_receiver *r = line_of(protocol);
     dw_framing *f = &r->framing_;
     size_t len;
     const uint8_t *view = framing_view(f, &len);
@@ -382,21 +380,7 @@ static bool line_step(dw_line_receiver *r) {
 }
 
 void dw_line_receiver_data_received(dw_protocol *protocol, const uint8_t *data, size_t len) {
-    dw_line_receiver *r = line_of(protocol);
-    dw_framing *f = &r->framing_;
-    if (f->turn_ != NULL) {
-        dw_framing_append(f, protocol->transport, data, len, line_most(r));
-        return;
-    }
-    struct dw_framing_turn turn = {0};
-    framing_begin(f, &turn, data, len);
-    while (framing_goes_on(f, protocol->transport) && line_step(r)) {
-    }
-    if (turn.gone) {
-        dw_framing_end(f, NULL, &turn, 0);
-    } else {
-        dw_framing_end(f, protocol->transport, &turn, line_most(r));
-    }
+    framing_run(&line_of(protocol)->framing_, protocol, data, len, line_step, line_most);
 }
 
 /* Either mode puts a stream that was given up on its feet again. */
@@ -432,7 +416,7 @@ const uint8_t *dw_line_receiver_clear_line_buffer(dw_line_receiver *r, size_t *l
     framing_stir(f);
     r->search_.done_ = 0;
     *len = 0;
-    if (!dw_framing_join(f, r->base.transport, line_most(r))) {
+    if (!dw_framing_join(f, r->base.transport, line_most(&r->base))) {
         return (const uint8_t *)"";
     }
     const uint8_t *bytes = framing_view(f, len);

@@ -21,7 +21,8 @@ static const dw_netstring_receiver_class *class_of(const dw_netstring_receiver *
     return (const dw_netstring_receiver_class *)(const void *)r->base.cls;
 }
 
-static size_t most(const dw_netstring_receiver *r) {
+static size_t most(const dw_protocol *protocol) {
+    const dw_netstring_receiver *r = (const dw_netstring_receiver *)(const void *)protocol;
     return framing_sum(r->max_length, PREFIX_MAX + 1);
 }
 
@@ -119,7 +120,8 @@ static bool run(dw_netstring_receiver *r, const dw_transport *t, size_t at, size
 }
 
 /* Takes one string off the view, or makes the view longer. False: there is nothing more to do. */
-static bool step(dw_netstring_receiver *r) {
+static bool step(dw_protocol *protocol) {
+    dw_netstring_receiver *r = receiver_of(protocol);
     dw_framing *f = &r->framing_;
     size_t len, at = 0, length = 0;
     const uint8_t *view = framing_view(f, &len);
@@ -129,13 +131,13 @@ static bool step(dw_netstring_receiver *r) {
     }
     prefix_state state = read_prefix(view, len, r->max_length, &at, &length);
     if (state == PREFIX_SHORT) {
-        return dw_framing_pull(f, r->base.transport, 1, most(r));
+        return dw_framing_pull(f, r->base.transport, 1, most(&r->base));
     }
     if (state == PREFIX_BAD) {
         return refuse(r);
     }
     if (len - at <= length) {
-        return dw_framing_pull(f, r->base.transport, length - (len - at) + 1, most(r));
+        return dw_framing_pull(f, r->base.transport, length - (len - at) + 1, most(&r->base));
     }
     if (view[at + length] != ',') {
         return refuse(r);
@@ -147,21 +149,7 @@ static bool step(dw_netstring_receiver *r) {
 }
 
 void dw_netstring_receiver_data_received(dw_protocol *protocol, const uint8_t *data, size_t len) {
-    dw_netstring_receiver *r = receiver_of(protocol);
-    dw_framing *f = &r->framing_;
-    if (f->turn_ != NULL) {
-        dw_framing_append(f, protocol->transport, data, len, most(r));
-        return;
-    }
-    struct dw_framing_turn turn = {0};
-    framing_begin(f, &turn, data, len);
-    while (framing_goes_on(f, protocol->transport) && step(r)) {
-    }
-    if (turn.gone) {
-        dw_framing_end(f, NULL, &turn, 0);
-    } else {
-        dw_framing_end(f, protocol->transport, &turn, most(r));
-    }
+    framing_run(&receiver_of(protocol)->framing_, protocol, data, len, step, most);
 }
 
 void dw_netstring_receiver_pause_producing(dw_netstring_receiver *r) {

@@ -74,8 +74,13 @@ static bool handle(dw_stateful_protocol *p, const uint8_t *view, size_t len) {
     return true;
 }
 
+static size_t most(const dw_protocol *protocol) {
+    return ((const dw_stateful_protocol *)(const void *)protocol)->max_length;
+}
+
 /* Runs one handler, or makes the view longer. False: there is nothing more to do. */
-static bool step(dw_stateful_protocol *p) {
+static bool step(dw_protocol *protocol) {
+    dw_stateful_protocol *p = stateful_of(protocol);
     dw_framing *f = &p->framing_;
     size_t len;
     const uint8_t *view = framing_view(f, &len);
@@ -103,21 +108,7 @@ static bool step(dw_stateful_protocol *p) {
 }
 
 void dw_stateful_protocol_data_received(dw_protocol *protocol, const uint8_t *data, size_t len) {
-    dw_stateful_protocol *p = stateful_of(protocol);
-    dw_framing *f = &p->framing_;
-    if (f->turn_ != NULL) {
-        dw_framing_append(f, protocol->transport, data, len, p->max_length);
-        return;
-    }
-    struct dw_framing_turn turn = {0};
-    framing_begin(f, &turn, data, len);
-    while (framing_goes_on(f, protocol->transport) && step(p)) {
-    }
-    if (turn.gone) {
-        dw_framing_end(f, NULL, &turn, 0);
-    } else {
-        dw_framing_end(f, protocol->transport, &turn, p->max_length);
-    }
+    framing_run(&stateful_of(protocol)->framing_, protocol, data, len, step, most);
 }
 
 void dw_stateful_protocol_pause_producing(dw_stateful_protocol *p) {
