@@ -62,19 +62,47 @@ static void *grow(void *array, size_t room, size_t size) {
     return grown;
 }
 
+static void batch_put(sim_queue *queue, size_t i, sim_event *event) {
+    queue->batch[i] = event;
+    event->place = (uint32_t)i + 1;
+}
+
+/* Where an event of that sequence belongs: behind all with lower ones. */
+static size_t batch_place(const sim_queue *queue, uint64_t sequence) {
+    size_t low = queue->batch_head, high = queue->batch_head + queue->batch_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (queue->batch[middle]->sequence < sequence) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* Moves the shorter side out of the way: what comes is nearly always the first or the last. */
 static void batch_add(sim_queue *queue, sim_event *event) {
     if (queue->batch_head + queue->batch_count == queue->batch_room) {
         queue->batch_room = queue->batch_room > 0 ? queue->batch_room * 2 : FIRST_ROOM;
         queue->batch = grow(queue->batch, queue->batch_room, sizeof(sim_event *));
     }
-    size_t i = queue->batch_head + queue->batch_count++;
-    for (; i > queue->batch_head && queue->batch[i - 1]->sequence > event->sequence; i--) {
-        queue->batch[i] = queue->batch[i - 1];
-        queue->batch[i]->place = (uint32_t)i + 1;
-    }
-    queue->batch[i] = event;
+    size_t end = queue->batch_head + queue->batch_count;
+    size_t at = batch_place(queue, event->sequence);
+    queue->batch_count++;
     event->in_batch = true;
-    event->place = (uint32_t)i + 1;
+    if (queue->batch_head > 0 && at - queue->batch_head < end - at) {
+        queue->batch_head--;
+        for (size_t i = queue->batch_head; i + 1 < at; i++) {
+            batch_put(queue, i, queue->batch[i + 1]);
+        }
+        batch_put(queue, at - 1, event);
+        return;
+    }
+    for (size_t i = end; i > at; i--) {
+        batch_put(queue, i, queue->batch[i - 1]);
+    }
+    batch_put(queue, at, event);
 }
 
 void sim_queue_add(sim_queue *queue, sim_event *event) {
