@@ -78,13 +78,15 @@ static void begin_list(sim_choices *choices, const sim_list *list) {
 /* ---- The seed ---- */
 
 /* Swarm testing: which kinds are on, and how often they strike, differs from seed to seed: half of
- * them are off, the others strike once in 4 to 512 draws. Allocations are many, so they fail less.
+ * them are off, the others strike once in 4 to 512 draws. A kind that is the only one allowed is
+ * never off. Allocations are many, so they fail less.
  */
 static void begin_seed(sim_choices *choices, uint64_t seed, uint32_t kinds) {
+    bool only_one = (kinds & (kinds - 1)) == 0;
     for (int kind = 0; kind < SIM_KIND_COUNT; kind++) {
         uint64_t r = mix64(mix64(seed) + UINT64_C(0x5eed) * (uint64_t)(kind + 1));
         unsigned shift = 2 + (unsigned)((r >> 8) % 8) + (kind == SIM_ALLOC ? 3 : 0);
-        bool on = (r & 1) != 0 && (kinds & (1u << kind)) != 0;
+        bool on = ((r & 1) != 0 || only_one) && (kinds & (1u << kind)) != 0;
         choices->rate[kind] = on ? (uint32_t)1 << (32 - shift) : 0;
         choices->active |= on ? 1u << kind : 0;
     }

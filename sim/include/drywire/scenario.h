@@ -22,7 +22,8 @@ typedef struct dw_scenario {
     uint64_t events_max; /* more events than this in one run is a finding; default 10 million */
     uint32_t stuck_max;  /* more events at one instant than this is a livelock; default 100,000 */
     unsigned hang_s;     /* more wall time than this for one run is a hang; default 10 s */
-    const char *kinds;   /* the kinds of fault that seeds may use: "reset,cut"; default all */
+    const char *kinds;   /* the kinds of fault that seeds may use: "reset,cut"; default all. Each
+                          * seed has half of them switched off (swarm testing), unless it is one */
     bool leaks_ok;       /* do not report what is left over at the end */
 } dw_scenario;
 

@@ -24,6 +24,10 @@ typedef struct dw_host dw_host;
  * back at once, with no callback. */
 typedef void *(*dw_boot_fn)(dw_reactor *reactor, void *user);
 
+/* Hosts end after the scenario function has returned: their programs are then shut down in good
+ * order and checked for what they leave behind. So what they use (factories, above all) must not
+ * lie on the scenario function's stack. */
+
 /* Adds a host and boots it at once. `name` is copied: letters, digits, '-', '.', '_', unique.
  * `boot` may be NULL: the scenario then drives the host's reactor itself. Names resolve in the
  * whole world; addresses are given out in order: 10.0.0.1, 10.0.0.2, ... */
