@@ -20,12 +20,6 @@ uint64_t sim_hash_text(uint64_t hash, const char *text) {
     return hash;
 }
 
-uint64_t sim_hash_number(uint64_t hash, uint64_t number) {
-    char text[24];
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
-    return sim_hash_text(hash, text);
-}
-
 static uint64_t key_of(uint64_t who, uint64_t what, uint64_t nth) {
     uint64_t key = mix64(mix64(who ^ mix64(what)) + nth);
     return key != 0 ? key : 1;

@@ -112,7 +112,6 @@ static inline uint64_t mix64(uint64_t x) { /* splitmix64's finaliser, public dom
 /* FNV-1a over text, continued from `hash`; names of who and what are hashed with it. */
 #define HASH_START UINT64_C(0xcbf29ce484222325)
 uint64_t sim_hash_text(uint64_t hash, const char *text);
-uint64_t sim_hash_number(uint64_t hash, uint64_t number);
 
 /* Who draws: something that can hash its name, and write it when a deviation is taken. */
 typedef enum sim_who_kind { WHO_FLOW, WHO_LINK, WHO_HOST, WHO_WORLD, WHO_SCENARIO } sim_who_kind;
