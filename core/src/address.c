@@ -49,8 +49,38 @@ int dw_address_parse(dw_address *out, const char *literal, uint16_t port) {
     return 0;
 }
 
+int dw_address_unix(dw_address *out, const char *path) {
+    size_t len = strlen(path);
+    if (len == 0 || len > DW_UNIX_PATH_MAX || (len == 1 && path[0] == '@')) {
+        return DW_INVALID_ADDRESS;
+    }
+    *out = (dw_address){.kind = DW_ADDRESS_UNIX, .path_len = (uint8_t)len};
+    memcpy(out->path, path, len);
+    if (path[0] == '@') {
+        out->path[0] = '\0';
+    }
+    return 0;
+}
+
+/* An abstract name may hold any byte; what does not print is shown as '?'. */
+static const char *format_path(const dw_address *address, char *buffer, size_t size) {
+    size_t len = address->path_len < size ? address->path_len : size - 1;
+    for (size_t i = 0; i < len; i++) {
+        char c = address->path[i];
+        buffer[i] = c >= ' ' && c <= '~' ? c : '?';
+    }
+    if (len > 0 && address->path[0] == '\0') {
+        buffer[0] = '@';
+    }
+    buffer[len] = '\0';
+    return buffer;
+}
+
 const char *dw_address_format_host(const dw_address *address, char *buffer, size_t size) {
     char host[INET6_ADDRSTRLEN] = "none";
+    if (address->kind == DW_ADDRESS_UNIX) {
+        return size > 0 ? format_path(address, buffer, size) : buffer;
+    }
     if (address->kind == DW_ADDRESS_IPV4) {
         inet_ntop(AF_INET, address->ip, host, sizeof(host));
     } else if (address->kind == DW_ADDRESS_IPV6) {
@@ -69,6 +99,8 @@ const char *dw_address_format(const dw_address *address, char *buffer, size_t si
     dw_address_format_host(address, host, sizeof(host));
     if (address->kind == DW_ADDRESS_NONE) {
         snprintf(buffer, size, "%s", host);
+    } else if (address->kind == DW_ADDRESS_UNIX) {
+        snprintf(buffer, size, "unix:%s", host);
     } else {
         bool six = address->kind == DW_ADDRESS_IPV6;
         snprintf(buffer, size, "%s%s%s:%u", six ? "[" : "", host, six ? "]" : "",
@@ -79,6 +111,10 @@ const char *dw_address_format(const dw_address *address, char *buffer, size_t si
 
 bool dw_address_equal(const dw_address *a, const dw_address *b) {
     size_t len = a->kind == DW_ADDRESS_IPV4 ? 4 : a->kind == DW_ADDRESS_IPV6 ? 16 : 0;
+    if (a->kind == DW_ADDRESS_UNIX) {
+        return b->kind == DW_ADDRESS_UNIX && a->path_len == b->path_len &&
+               memcmp(a->path, b->path, a->path_len) == 0;
+    }
     return a->kind == b->kind && a->port == b->port && a->scope_id == b->scope_id &&
            memcmp(a->ip, b->ip, len) == 0;
 }

@@ -23,6 +23,8 @@ void dw_reactor_init(dw_reactor *reactor, const dw_wire *wire, const dw_allocato
     list_init(&reactor->transports);
     list_init(&reactor->ports);
     list_init(&reactor->connectors);
+    list_init(&reactor->datagram_ports);
+    list_init(&reactor->processes);
     for (size_t i = 0; i < sizeof(reactor->triggers) / sizeof(reactor->triggers[0]); i++) {
         list_init(&reactor->triggers[i]);
     }
@@ -95,19 +97,29 @@ void dw_reactor_flush(dw_reactor *reactor) {
     reactor->received_len = 0;
 }
 
+static void stream_ready(dw_io *io, unsigned ready) {
+    dw_stream_ready(DW_CONTAINER_OF(io, dw_transport, io), ready);
+}
+
+static void connecting_ready(dw_io *io, unsigned ready) {
+    (void)ready;
+    dw_connector_ready(DW_CONTAINER_OF(io, dw_transport, io));
+}
+
+static void port_ready(dw_io *io, unsigned ready) {
+    (void)ready;
+    dw_port_ready(dw_port_of_io(io));
+}
+
+static void (*const ready_functions[DW_IO_KIND_COUNT])(dw_io *io, unsigned ready) = {
+    [DW_IO_STREAM] = stream_ready,
+    [DW_IO_CONNECTING] = connecting_ready,
+    [DW_IO_PORT] = port_ready,
+};
+
 void dw_io_ready(dw_reactor *reactor, dw_io *io, unsigned ready) {
     reactor->depth++;
-    switch ((dw_io_kind)io->kind) {
-    case DW_IO_STREAM:
-        dw_stream_ready(DW_CONTAINER_OF(io, dw_transport, io), ready);
-        break;
-    case DW_IO_CONNECTING:
-        dw_connector_ready(DW_CONTAINER_OF(io, dw_transport, io));
-        break;
-    case DW_IO_PORT:
-        dw_port_ready(dw_port_of_io(io));
-        break;
-    }
+    ready_functions[io->kind](io, ready);
     reactor->depth--;
     dw_reactor_flush(reactor);
 }

@@ -207,6 +207,37 @@ static void describe(char *out, size_t size, dw_seen seen, const dw_io *io, int 
     case DW_SEEN_STOP_LISTEN:
         snprintf(out, size, "%s: listens on %zu no more", name, len);
         break;
+    case DW_SEEN_DATAGRAM:
+        snprintf(out, size, "%s: datagram_received %zu %s", name, len,
+                 sim_trace_bytes(bytes, sizeof(bytes), data, len));
+        break;
+    case DW_SEEN_REFUSED:
+        snprintf(out, size, "%s: connection_refused", name);
+        break;
+    case DW_SEEN_SEND:
+        snprintf(out, size, "%s: sends %zu %s", name, len,
+                 sim_trace_bytes(bytes, sizeof(bytes), data, (size_t)code));
+        break;
+    case DW_SEEN_SPAWN:
+        snprintf(out, size, "spawns %s", (const char *)data);
+        break;
+    case DW_SEEN_CHILD_DATA:
+        snprintf(out, size, "%s: child_data_received of %d: %zu %s", name, code, len,
+                 sim_trace_bytes(bytes, sizeof(bytes), data, len));
+        break;
+    case DW_SEEN_CHILD_LOST:
+        snprintf(out, size, "%s: child_connection_lost of %d", name, code);
+        break;
+    case DW_SEEN_EXITED:
+        snprintf(out, size, "process_exited: %d", code);
+        break;
+    case DW_SEEN_ENDED:
+        snprintf(out, size, "process_ended");
+        break;
+    case DW_SEEN_CHILD_WRITE:
+        snprintf(out, size, "%s: write_to_child %d: %zu %s", name, code, len,
+                 sim_trace_bytes(bytes, sizeof(bytes), data, len));
+        break;
     }
 }
 
@@ -216,11 +247,11 @@ void sim_trace_observe(dw_reactor *reactor, dw_seen seen, const dw_io *io, int c
     dw_world *world = host->world;
     world_mark(world,
                (uint64_t)seen + ((uint64_t)host->index << 8) + ((uint64_t)(unsigned)code << 32));
-    if (seen == DW_SEEN_DATA) {
+    if (seen == DW_SEEN_DATA || seen == DW_SEEN_DATAGRAM || seen == DW_SEEN_CHILD_DATA) {
         sim_world_mark_bytes(world, data, len);
     } else if (seen == DW_SEEN_CALL) {
         world->last_call = data;
-    } else if (seen == DW_SEEN_WRITE) {
+    } else if (seen == DW_SEEN_WRITE || seen == DW_SEEN_SEND || seen == DW_SEEN_CHILD_WRITE) {
         world_mark(world, len);
     }
     if (world->trace != NULL) {

@@ -32,6 +32,10 @@ typedef enum dw_io_kind {
     DW_IO_STREAM,     /* a connection: readable, writable */
     DW_IO_CONNECTING, /* an attempt: writable when it is decided */
     DW_IO_PORT,       /* a listener: readable when there is something to accept */
+    DW_IO_DATAGRAM,   /* a datagram socket */
+    DW_IO_PIPE,       /* our end of a pipe to a child process: readable or writable */
+    DW_IO_WATCHED,    /* a descriptor of the program's that it only wants to be told about */
+    DW_IO_KIND_COUNT,
 } dw_io_kind;
 
 /* A socket as core holds it, embedded in core's objects. `socket` and `slot` are the wire's (slot
@@ -41,12 +45,18 @@ typedef struct dw_io {
     dw_socket socket;
     uint32_t slot;
     uint8_t kind;
-    uint8_t want; /* DW_READABLE | DW_WRITABLE */
+    uint8_t want;   /* DW_READABLE | DW_WRITABLE */
+    uint8_t family; /* a dw_address_kind, set by open, accept and adopt */
+    uint8_t state;  /* the wire's, as slot is */
 } dw_io;
 
 typedef enum dw_socket_option {
     DW_OPTION_NO_DELAY,
     DW_OPTION_KEEP_ALIVE,
+    DW_OPTION_BROADCAST,
+    DW_OPTION_REUSE_PORT,    /* before bind: others may bind the same (multicast) */
+    DW_OPTION_MULTICAST_TTL, /* a number */
+    DW_OPTION_MULTICAST_LOOPBACK,
 } dw_socket_option;
 
 /* A name being resolved; embedded by core, one wire call each. */
@@ -55,8 +65,21 @@ typedef struct dw_lookup {
     void *wire_data;  /* the wire's own */
 } dw_lookup;
 
+/* A child process as the wire knows it; embedded by core, one spawn each. */
+typedef struct dw_child {
+    void *wire_data; /* the wire's own */
+    pid_t pid;       /* set by spawn */
+} dw_child;
+
+/* What spawn is asked for: dw_spawn_options with the defaults filled in, and an io of core's for
+ * each descriptor that is a pipe (NULL for one that is inherited). */
+typedef struct dw_spawn {
+    const dw_spawn_options *options;
+    dw_io **pipes; /* one per options->fds */
+} dw_spawn;
+
 typedef struct dw_wire {
-    const char *name; /* "poll", "sim" */
+    const char *name; /* "poll", "epoll", "uring", "sim" */
 
     dw_time (*now)(dw_reactor *reactor);
     dw_time (*wall_clock)(dw_reactor *reactor);
@@ -64,10 +87,18 @@ typedef struct dw_wire {
     /* A number below n; 0 on a live wire. */
     uint32_t (*choose)(dw_reactor *reactor, const char *what, uint32_t n);
 
-    /* A TCP socket of the address kind, non-blocking, close-on-exec; sets io->socket. For a
-     * listener the wire sets SO_REUSEADDR, and IPV6_V6ONLY off. */
+    /* A socket of the address kind, non-blocking, close-on-exec: a datagram socket for
+     * DW_IO_DATAGRAM, else a stream's. Sets io->socket and io->family. For an IP listener the wire
+     * sets SO_REUSEADDR, and IPV6_V6ONLY off. */
     int (*open)(dw_reactor *reactor, dw_io *io, dw_address_kind kind);
     int (*bind)(dw_reactor *reactor, dw_io *io, const dw_address *address);
+    /* For a UNIX socket that was bound: the file's permission bits; the file is removed. */
+    int (*set_mode)(dw_reactor *reactor, const dw_address *address, unsigned mode);
+    void (*unlink)(dw_reactor *reactor, const dw_address *address);
+    /* Makes io the wire's from a descriptor of the program's: a socket is duplicated and made
+     * non-blocking; a DW_IO_WATCHED one is used as it is, and close leaves it open. -ENOTSOCK,
+     * -EINVAL: not of io->kind. NULL: not on this wire. */
+    int (*adopt)(dw_reactor *reactor, dw_io *io, int fd);
     int (*listen)(dw_reactor *reactor, dw_io *io, int backlog);
     /* 0: connected; -EINPROGRESS: writable will be reported, then connect_result tells. */
     int (*connect)(dw_reactor *reactor, dw_io *io, const dw_address *address);
@@ -82,11 +113,33 @@ typedef struct dw_wire {
     /* Takes some of the bytes of `count` pieces; returns how many, or -errno. Never raises SIGPIPE.
      */
     ssize_t (*send)(dw_reactor *reactor, dw_io *io, const struct iovec *pieces, int count);
+    /* UNIX streams. As send, with descriptors beside the first byte. NULL: not on this wire. */
+    ssize_t (*send_descriptors)(dw_reactor *reactor, dw_io *io, const struct iovec *pieces,
+                                int count, const int *fds, size_t fd_count);
+    /* The next descriptor that the last recv brought, now core's; -1: no more. */
+    int (*take_descriptor)(dw_reactor *reactor, dw_io *io);
+    /* The number behind io for the program to see, or -1. NULL: -1. */
+    int (*handle)(dw_reactor *reactor, const dw_io *io);
+
+    /* Datagrams. One datagram, cut to `max` bytes; sets *from. Returns its length, -EAGAIN, or
+     * -ECONNREFUSED when one that was sent met nobody (connected sockets). */
+    ssize_t (*recv_from)(dw_reactor *reactor, dw_io *io, size_t max, const uint8_t **data,
+                         dw_address *from);
+    /* Sends one datagram, to NULL: to where connect said. */
+    ssize_t (*send_to)(dw_reactor *reactor, dw_io *io, const struct iovec *pieces, int count,
+                       const dw_address *to);
+    /* Joins or leaves a multicast group on the interface that has this address (NULL: any). */
+    int (*membership)(dw_reactor *reactor, dw_io *io, const dw_address *group,
+                      const dw_address *interface, bool join);
+    int (*set_multicast_interface)(dw_reactor *reactor, dw_io *io, const dw_address *interface);
+    int (*get_multicast_interface)(dw_reactor *reactor, dw_io *io, dw_address *out);
+
     /* Ends the sending direction (FIN). */
     int (*shutdown)(dw_reactor *reactor, dw_io *io);
     /* Closes; with `reset` so that the peer gets a RST. io->socket becomes DW_SOCKET_NONE. */
     void (*close)(dw_reactor *reactor, dw_io *io, bool reset);
     int (*local_address)(dw_reactor *reactor, dw_io *io, dw_address *out);
+    int (*remote_address)(dw_reactor *reactor, dw_io *io, dw_address *out);
     int (*get_option)(dw_reactor *reactor, dw_io *io, dw_socket_option option);
     int (*set_option)(dw_reactor *reactor, dw_io *io, dw_socket_option option, int value);
 
@@ -98,6 +151,17 @@ typedef struct dw_wire {
      * not start. cancel: no answer comes any more. */
     int (*resolve)(dw_reactor *reactor, dw_lookup *lookup);
     void (*resolve_cancel)(dw_reactor *reactor, dw_lookup *lookup);
+
+    /* Child processes. spawn starts one: sets child->pid, and the pipes' sockets (kind DW_IO_PIPE;
+     * recv, send and close work on them). Its end is told by dw_child_exited, never from inside a
+     * slot. A program that cannot be run is a child that ends with status 1. kill: -ESRCH when it
+     * has exited. forget: nobody wants to know of its end any more. */
+    int (*spawn)(dw_reactor *reactor, dw_child *child, const dw_spawn *spawn);
+    int (*kill)(dw_reactor *reactor, dw_child *child, int signal_number);
+    void (*forget)(dw_reactor *reactor, dw_child *child);
+
+    /* From any thread: makes the wait return soon. */
+    void (*wake_from_thread)(dw_reactor *reactor);
 
     /* There is work for dw_reactor_turn at `due`, earlier than the wire was told before. A wire
      * that asks dw_reactor_next_due before it waits may leave this NULL. */
@@ -140,6 +204,15 @@ typedef enum dw_seen {
     DW_SEEN_CONNECT,     /* dw_connector_connect: data = host, as text; len = port; io NULL */
     DW_SEEN_LISTEN,      /* a port listens: io */
     DW_SEEN_STOP_LISTEN, /* it no longer does: io */
+    DW_SEEN_DATAGRAM,    /* datagram_received: data, len */
+    DW_SEEN_REFUSED,     /* connection_refused */
+    DW_SEEN_SEND,        /* dw_datagram_write: data (first piece, code bytes of it), len (all) */
+    DW_SEEN_SPAWN,       /* a child starts: data = its name, as text; io NULL */
+    DW_SEEN_CHILD_DATA,  /* child_data_received: code = its descriptor, data, len */
+    DW_SEEN_CHILD_LOST,  /* child_connection_lost: code = its descriptor */
+    DW_SEEN_EXITED,      /* process_exited: code = its wait status; io NULL */
+    DW_SEEN_ENDED,       /* process_ended; io NULL */
+    DW_SEEN_CHILD_WRITE, /* dw_process_write_to_child: code = its descriptor, data, len */
 } dw_seen;
 
 /* Told just before the call is made or the verb acts. Must not call back into core. */
@@ -163,7 +236,7 @@ struct dw_reactor {
 
     /* Core's own. */
     struct dw_timers timers;
-    struct dw_list_node transports, ports, connectors; /* all there are */
+    struct dw_list_node transports, ports, connectors, datagram_ports, processes; /* all */
     dw_transport *dirty_head, *dirty_tail; /* written to; flushed when the callback has returned */
     dw_transport *ready_head, *ready_tail; /* to be looked after in the next turn */
     dw_transport *aborted_head, *aborted_tail; /* to be ended, in order among delayed calls */
@@ -219,6 +292,9 @@ dw_time dw_reactor_next_due(const dw_reactor *reactor);
 /* The answer of a lookup: `count` addresses (port 0), or an error < 0 and none. */
 void dw_lookup_done(dw_reactor *reactor, dw_lookup *lookup, int error, const dw_address *addresses,
                     size_t count);
+
+/* The child has exited and is no more; `status` as wait(2) has it. */
+void dw_child_exited(dw_reactor *reactor, dw_child *child, int status);
 
 /* For a wire that drives its reactors itself: the startup event; the shutdown event. */
 void dw_reactor_startup(dw_reactor *reactor);

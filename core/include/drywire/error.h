@@ -42,9 +42,15 @@ DW_BEGIN_DECLS
     X(DW_ALREADY_RUNNING, -38, "the reactor is running already")              \
     X(DW_NOT_RUNNING, -39, "the reactor is not running")                      \
     X(DW_INVALID_ARGUMENT, -40, "invalid argument")                           \
-    X(DW_INVALID_ADDRESS, -41, "not an IP address")                           \
+    X(DW_INVALID_ADDRESS, -41, "not a usable address")                        \
     X(DW_UNSUPPORTED, -42, "not supported here")                              \
-    X(DW_SYSTEM_ERROR, -43, "a system call failed")
+    X(DW_SYSTEM_ERROR, -43, "a system call failed")                           \
+    X(DW_MESSAGE_TOO_LONG, -44, "the datagram is too long")                   \
+    X(DW_ALREADY_CONNECTED, -45, "it is connected already")                   \
+    X(DW_PROCESS_EXITED_ALREADY, -46, "the process has exited already")       \
+    /* Reasons of process_exited and process_ended. */                        \
+    X(DW_PROCESS_DONE, -60, "the process ended with exit status 0")           \
+    X(DW_PROCESS_TERMINATED, -61, "the process ended with another exit status or by a signal")
 
 typedef enum dw_error {
     DW_OK = 0,
@@ -59,6 +65,16 @@ typedef struct dw_reason {
     int sys_errno;    /* the errno behind it, 0 when there was none */
     const char *text; /* NULL, or more about it; lives as long as the program */
 } dw_reason;
+
+/* How a process ended, out of the reason that process_exited and process_ended get: its exit
+ * status, or -1 when a signal ended it; the signal, or 0. (sys_errno holds the one, or minus the
+ * other.) */
+static inline int dw_reason_exit_status(const dw_reason *reason) {
+    return reason->sys_errno >= 0 ? reason->sys_errno : -1;
+}
+static inline int dw_reason_exit_signal(const dw_reason *reason) {
+    return reason->sys_errno < 0 ? -reason->sys_errno : 0;
+}
 
 /* The text of `error`, a dw_error; a string literal, never NULL. */
 const char *dw_strerror(int error);

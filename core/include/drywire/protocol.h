@@ -48,6 +48,10 @@ typedef struct dw_protocol_class {
     /* What dw_transport_lose_write_connection asked for has happened. */
     void (*write_connection_lost)(dw_protocol *protocol);
 
+    /* A descriptor came over a UNIX stream (IFileDescriptorReceiver): now the program's, who closes
+     * it. Without this slot the library closes what comes. */
+    void (*file_descriptor_received)(dw_protocol *protocol, int fd);
+
     /* The library is done with the protocol and never touches it again: the place to free it. Also
      * called for a protocol that build_protocol made but that was never connected. NULL: the owner
      * frees it, not before connection_lost has returned. */

@@ -48,6 +48,25 @@ int dw_reactor_connect_tcp(dw_reactor *reactor, const char *host, uint16_t port,
 int dw_reactor_listen_tcp(dw_reactor *reactor, uint16_t port, dw_factory *factory, int backlog,
                           const char *interface, dw_port **out);
 
+/* Connects to the UNIX socket `path` (see dw_address_unix), as connect_tcp does. */
+int dw_reactor_connect_unix(dw_reactor *reactor, const char *path, dw_client_factory *factory,
+                            dw_time timeout, dw_connector **out);
+
+/* Listens on the UNIX socket `path`; a file is made, and removed when the port closes. `mode` are
+ * its permission bits, 0: 0666, Twisted's. A file that is there already is DW_CANNOT_LISTEN with
+ * EADDRINUSE. The factory has been started, and is stopped again, when the bind fails (Twisted's
+ * order for UNIX sockets). */
+int dw_reactor_listen_unix(dw_reactor *reactor, const char *path, dw_factory *factory, int backlog,
+                           unsigned mode, dw_port **out);
+
+/* Take over a listening or a connected stream socket, TCP or UNIX, that the program made or was
+ * given; the descriptor is duplicated, the program keeps and closes its own. A connection is given
+ * to factory->build_protocol with the peer's address and runs like an accepted one. Return 0,
+ * DW_INVALID_ARGUMENT (no such socket), DW_CANNOT_LISTEN, DW_NO_MEMORY, DW_SYSTEM_ERROR, or
+ * DW_UNSUPPORTED on the dry wire. */
+int dw_reactor_adopt_stream_port(dw_reactor *reactor, int fd, dw_factory *factory, dw_port **out);
+int dw_reactor_adopt_stream_connection(dw_reactor *reactor, int fd, dw_factory *factory);
+
 /* The errno behind the last DW_CANNOT_LISTEN or DW_SYSTEM_ERROR. */
 int dw_reactor_errno(const dw_reactor *reactor);
 

@@ -79,6 +79,16 @@ int dw_transport_set_no_delay(dw_transport *transport, bool on);
 bool dw_transport_get_keep_alive(dw_transport *transport);
 int dw_transport_set_keep_alive(dw_transport *transport, bool on);
 
+/* Sends a descriptor of this process to the peer (UNIX streams only; SCM_RIGHTS, unix(7)), with the
+ * next byte that is written after this call; the descriptor is duplicated. Descriptors arrive in
+ * order by file_descriptor_received, before the data they came with. Returns 0, DW_NOT_CONNECTED,
+ * DW_UNSUPPORTED (not a UNIX stream; the dry wire), DW_SYSTEM_ERROR or DW_NO_MEMORY. */
+int dw_transport_send_file_descriptor(dw_transport *transport, int fd);
+
+/* The socket's descriptor, for options that this page does not have; -1 on the dry wire, for a
+ * wrapper, and for NULL. Still the library's: do not close, read or write it. */
+int dw_transport_handle(const dw_transport *transport);
+
 /* Twisted's three flags. After abort_connection `disconnecting` stays as it was. */
 bool dw_transport_connected(const dw_transport *transport);
 bool dw_transport_disconnecting(const dw_transport *transport);
