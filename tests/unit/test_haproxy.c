@@ -406,7 +406,7 @@ START_TEST(header_may_come_byte_by_byte) {
 END_TEST
 
 START_TEST(unproxied_connection_has_its_own_ends) {
-    char own[DW_ADDRESS_TEXT_MAX], expected[256];
+    char own[DW_ADDRESS_TEXT_MAX], expected[3 * DW_ADDRESS_TEXT_MAX];
     begin();
     dw_haproxy_header empty = {.version = 1};
     receive("PROXY UNKNOWN\r\nx");
