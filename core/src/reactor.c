@@ -97,29 +97,39 @@ void dw_reactor_flush(dw_reactor *reactor) {
     reactor->received_len = 0;
 }
 
-static void stream_ready(dw_io *io, unsigned ready) {
+static void stream_ready(dw_reactor *reactor, dw_io *io, unsigned ready) {
+    (void)reactor;
     dw_stream_ready(DW_CONTAINER_OF(io, dw_transport, io), ready);
 }
 
-static void connecting_ready(dw_io *io, unsigned ready) {
+static void connecting_ready(dw_reactor *reactor, dw_io *io, unsigned ready) {
+    (void)reactor;
     (void)ready;
     dw_connector_ready(DW_CONTAINER_OF(io, dw_transport, io));
 }
 
-static void port_ready(dw_io *io, unsigned ready) {
+static void port_ready(dw_reactor *reactor, dw_io *io, unsigned ready) {
+    (void)reactor;
     (void)ready;
     dw_port_ready(dw_port_of_io(io));
 }
 
-static void (*const ready_functions[DW_IO_KIND_COUNT])(dw_io *io, unsigned ready) = {
+static void watched_ready(dw_reactor *reactor, dw_io *io, unsigned ready) {
+    dw_watched *watched = DW_CONTAINER_OF(io, dw_watched, io);
+    watched->ready(reactor, watched, ready);
+}
+
+static void (*const ready_functions[DW_IO_KIND_COUNT])(dw_reactor *reactor, dw_io *io,
+                                                       unsigned ready) = {
     [DW_IO_STREAM] = stream_ready,
     [DW_IO_CONNECTING] = connecting_ready,
     [DW_IO_PORT] = port_ready,
+    [DW_IO_WATCHED] = watched_ready,
 };
 
 void dw_io_ready(dw_reactor *reactor, dw_io *io, unsigned ready) {
     reactor->depth++;
-    ready_functions[io->kind](io, ready);
+    ready_functions[io->kind](reactor, io, ready);
     reactor->depth--;
     dw_reactor_flush(reactor);
 }

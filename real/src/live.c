@@ -14,13 +14,13 @@
 #define WAKE_READ      64
 #define WAKE_READS_MAX 1024
 
-int dw_live_init(struct dw_live *live, const struct dw_syscalls *sys,
-                 const dw_poll_options *options) {
-    live->sys = sys;
+/* Opens what a reactor needs besides its sockets. Returns 0 or -errno; fini is fine after either.
+ */
+static int live_init(struct dw_live *live) {
+    const struct dw_syscalls *sys = live->sys;
     live->wake_read = live->wake_write = -1;
     live->reserve = -1;
     live->signal_seat = -1;
-    live->no_signals = options->no_signals;
     int error = dw_resolver_init(&live->resolver);
     if (error != 0) {
         return error;
@@ -41,11 +41,47 @@ static void close_unless_none(struct dw_live *live, int fd) {
     }
 }
 
-void dw_live_fini(struct dw_live *live) {
+static void live_fini(struct dw_live *live) {
     dw_resolver_fini(live);
     dw_live_reserve_drop(live);
     close_unless_none(live, live->wake_read);
     close_unless_none(live, live->wake_write);
+}
+
+struct dw_live *dw_live_new(size_t size, const dw_poll_options *options,
+                            const struct dw_syscalls *sys, const dw_wire *wire,
+                            const struct dw_poller *poller) {
+    static const dw_poll_options defaults = {0};
+    if (options == NULL) {
+        options = &defaults;
+    }
+    const dw_allocator *allocator =
+        options->allocator != NULL ? options->allocator : &dw_allocator_libc;
+    struct dw_live *live = allocator->alloc(allocator->user, size, DW_HERE);
+    if (live == NULL) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    memset(live, 0, size);
+    dw_reactor_init(&live->base, wire, allocator);
+    live->sys = sys;
+    live->poller = poller;
+    live->no_signals = options->no_signals;
+    int error = live_init(live);
+    if (error != 0) {
+        dw_reactor_free(&live->base);
+        errno = -error;
+        return NULL;
+    }
+    return live;
+}
+
+void dw_live_destroy(dw_reactor *reactor) {
+    struct dw_live *live = dw_live_of(reactor);
+    live->poller->fini(live);
+    live_fini(live);
+    const dw_allocator allocator = reactor->allocator;
+    allocator.release(allocator.user, live);
 }
 
 void dw_live_wake(struct dw_live *live) {

@@ -22,6 +22,7 @@
  * unless it leaves signals alone. */
 #define DW_SIGNAL_SEATS_MAX 64
 
+struct dw_live;
 struct dw_resolver_job;
 
 struct dw_resolver_list {
@@ -42,9 +43,21 @@ struct dw_resolver {
     unsigned count; /* jobs there are, wherever they sit */
 };
 
+/* What a way to wait adds to struct dw_live, besides the slots `watch` and `wait` of its wire. */
+struct dw_poller {
+    /* One more descriptor is about to be open: keeps a place for it, so that watching never fails.
+     * Returns 0 or -errno. NULL: nothing to keep. */
+    int (*reserve)(struct dw_live *live);
+    /* The descriptor of io is about to be closed, or given back to the program: forgets it. */
+    void (*forget)(struct dw_live *live, dw_io *io);
+    /* Frees the poller's own things. */
+    void (*fini)(struct dw_live *live);
+};
+
 struct dw_live {
     struct dw_reactor base;
     const struct dw_syscalls *sys;
+    const struct dw_poller *poller;
     int wake_read, wake_write; /* a pipe: a byte in it makes the wait return */
     int reserve;               /* a descriptor to give up when there are no others; -1: lost */
     int signal;                /* what ended the last run */
@@ -59,16 +72,34 @@ static inline struct dw_live *dw_live_of(dw_reactor *reactor) {
     return (struct dw_live *)reactor;
 }
 
+/* The slots that every poller has alike, for its table. */
+#define DW_LIVE_CLOCK_SLOTS                                                               \
+    .now = dw_live_now, .wall_clock = dw_live_wall_clock, .random = dw_live_random,       \
+    .choose = dw_live_choose, .run_begin = dw_live_run_begin, .run_end = dw_live_run_end, \
+    .destroy = dw_live_destroy
+#define DW_LIVE_NAME_SLOTS .resolve = dw_live_resolve, .resolve_cancel = dw_live_resolve_cancel
+/* All about sockets but for accept, recv, send, shutdown and close. */
+#define DW_LIVE_SOCKET_SLOTS                                                                      \
+    .open = dw_live_open, .bind = dw_live_bind, .adopt = dw_live_adopt, .listen = dw_live_listen, \
+    .connect = dw_live_connect, .connect_result = dw_live_connect_result,                         \
+    .local_address = dw_live_local_address, .get_option = dw_live_get_option,                     \
+    .set_option = dw_live_set_option
+#define DW_LIVE_STREAM_SLOTS                                              \
+    .accept = dw_live_accept, .recv = dw_live_recv, .send = dw_live_send, \
+    .shutdown = dw_live_shutdown, .close = dw_live_close
+
+/* Takes memory of `size` bytes, a struct dw_live first, and prepares it; `poller` and `wire` are
+ * borrowed. NULL with errno set. The poller then adds its own part. */
+struct dw_live *dw_live_new(size_t size, const dw_poll_options *options,
+                            const struct dw_syscalls *sys, const dw_wire *wire,
+                            const struct dw_poller *poller);
+/* The slot of that name. */
+void dw_live_destroy(dw_reactor *reactor);
+
 /* As dw_poll_reactor_new, on another table of system calls, which is borrowed. For tests. */
 dw_reactor *dw_poll_new(const dw_poll_options *options, const struct dw_syscalls *sys);
 
 /* ---- live.c: set-up, clocks, random bytes ---- */
-
-/* Opens what a reactor needs besides its sockets; `live` is cleared memory with `base` initialised.
- * Returns 0 or -errno; fini is fine after either. */
-int dw_live_init(struct dw_live *live, const struct dw_syscalls *sys,
-                 const dw_poll_options *options);
-void dw_live_fini(struct dw_live *live);
 
 /* Makes the wait return. Any thread. */
 void dw_live_wake(struct dw_live *live);
@@ -84,6 +115,7 @@ uint32_t dw_live_choose(dw_reactor *reactor, const char *what, uint32_t n);
 
 int dw_live_open(dw_reactor *reactor, dw_io *io, dw_address_kind kind);
 int dw_live_bind(dw_reactor *reactor, dw_io *io, const dw_address *address);
+int dw_live_adopt(dw_reactor *reactor, dw_io *io, int fd);
 int dw_live_listen(dw_reactor *reactor, dw_io *io, int backlog);
 int dw_live_connect(dw_reactor *reactor, dw_io *io, const dw_address *address);
 int dw_live_connect_result(dw_reactor *reactor, dw_io *io);

@@ -151,76 +151,39 @@ static int poll_wait(dw_reactor *reactor, dw_time timeout) {
     return 0;
 }
 
-/* ---- Sockets: keeping their places ---- */
+/* ---- Life ---- */
 
-static int poll_open(dw_reactor *reactor, dw_io *io, dw_address_kind kind) {
-    struct poll_reactor *self = poll_of(reactor);
+static int poll_reserve(struct dw_live *live) {
+    struct poll_reactor *self = (struct poll_reactor *)live;
     int error = set_reserve(self);
-    if (error == 0) {
-        error = dw_live_open(reactor, io, kind);
-    }
     self->sockets += error == 0;
     return error;
 }
 
-static int poll_accept(dw_reactor *reactor, dw_io *listener, dw_io *conn, dw_address *peer) {
-    struct poll_reactor *self = poll_of(reactor);
-    int error = set_reserve(self);
-    if (error == 0) {
-        error = dw_live_accept(reactor, listener, conn, peer);
-    }
-    self->sockets += error == 0;
-    return error;
-}
-
-static void poll_close(dw_reactor *reactor, dw_io *io, bool reset) {
-    struct poll_reactor *self = poll_of(reactor);
+static void poll_forget(struct dw_live *live, dw_io *io) {
+    struct poll_reactor *self = (struct poll_reactor *)live;
     if (io->slot != 0) {
         set_remove(self, io);
     }
-    if (io->socket != DW_SOCKET_NONE) {
-        self->sockets--;
-        dw_live_close(reactor, io, reset);
-    }
+    self->sockets--;
 }
 
-/* ---- Life ---- */
-
-static void poll_destroy(dw_reactor *reactor) {
-    struct poll_reactor *self = poll_of(reactor);
-    dw_live_fini(&self->live);
-    dw_free(reactor, self->fds);
-    dw_free(reactor, self->ios);
-    const dw_allocator allocator = reactor->allocator;
-    allocator.release(allocator.user, self);
+static void poll_fini(struct dw_live *live) {
+    struct poll_reactor *self = (struct poll_reactor *)live;
+    dw_free(&live->base, self->fds);
+    dw_free(&live->base, self->ios);
 }
+
+static const struct dw_poller poller = {poll_reserve, poll_forget, poll_fini};
 
 static const dw_wire poll_wire = {
     .name = "poll",
-    .now = dw_live_now,
-    .wall_clock = dw_live_wall_clock,
-    .random = dw_live_random,
-    .choose = dw_live_choose,
-    .open = poll_open,
-    .bind = dw_live_bind,
-    .listen = dw_live_listen,
-    .connect = dw_live_connect,
-    .connect_result = dw_live_connect_result,
-    .accept = poll_accept,
-    .recv = dw_live_recv,
-    .send = dw_live_send,
-    .shutdown = dw_live_shutdown,
-    .close = poll_close,
-    .local_address = dw_live_local_address,
-    .get_option = dw_live_get_option,
-    .set_option = dw_live_set_option,
+    DW_LIVE_CLOCK_SLOTS,
+    DW_LIVE_NAME_SLOTS,
+    DW_LIVE_SOCKET_SLOTS,
+    DW_LIVE_STREAM_SLOTS,
     .watch = poll_watch,
-    .resolve = dw_live_resolve,
-    .resolve_cancel = dw_live_resolve_cancel,
     .wait = poll_wait,
-    .run_begin = dw_live_run_begin,
-    .run_end = dw_live_run_end,
-    .destroy = poll_destroy,
 };
 
 /* The wake pipe takes index 0 for good. */
@@ -235,29 +198,18 @@ static int set_init(struct poll_reactor *self) {
 }
 
 dw_reactor *dw_poll_new(const dw_poll_options *options, const struct dw_syscalls *sys) {
-    static const dw_poll_options defaults = {0};
-    if (options == NULL) {
-        options = &defaults;
-    }
-    const dw_allocator *allocator =
-        options->allocator != NULL ? options->allocator : &dw_allocator_libc;
-    struct poll_reactor *self = allocator->alloc(allocator->user, sizeof(*self), DW_HERE);
-    if (self == NULL) {
-        errno = ENOMEM;
+    struct dw_live *live =
+        dw_live_new(sizeof(struct poll_reactor), options, sys, &poll_wire, &poller);
+    if (live == NULL) {
         return NULL;
     }
-    memset(self, 0, sizeof(*self));
-    dw_reactor_init(&self->live.base, &poll_wire, allocator);
-    int error = dw_live_init(&self->live, sys, options);
-    if (error == 0) {
-        error = set_init(self);
-    }
+    int error = set_init((struct poll_reactor *)live);
     if (error != 0) {
-        dw_reactor_free(&self->live.base);
+        dw_reactor_free(&live->base);
         errno = -error;
         return NULL;
     }
-    return &self->live.base;
+    return &live->base;
 }
 
 dw_reactor *dw_poll_reactor_new(const dw_poll_options *options) {

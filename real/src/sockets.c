@@ -104,15 +104,41 @@ int dw_live_set_option(dw_reactor *reactor, dw_io *io, dw_socket_option option, 
 
 /* ---- Opening ---- */
 
-int dw_live_open(dw_reactor *reactor, dw_io *io, dw_address_kind kind) {
-    int family = kind == DW_ADDRESS_IPV6 ? AF_INET6 : AF_INET;
-    int fd = dw_live_of(reactor)->sys->socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                                              IPPROTO_TCP);
+/* A place in the poller for one more descriptor; undone by `keep`, when there is none after all. */
+static int reserve(struct dw_live *live) {
+    return live->poller->reserve != NULL ? live->poller->reserve(live) : 0;
+}
+
+/* `fd` is a new descriptor or -errno: it becomes io's, or its place is given up. */
+static int keep(struct dw_live *live, dw_io *io, int fd, uint8_t family) {
     if (fd < 0) {
-        return -errno;
+        io->socket = DW_SOCKET_NONE;
+        live->poller->forget(live, io);
+        return fd;
     }
     io->socket = fd;
+    io->family = family;
     return 0;
+}
+
+int dw_live_open(dw_reactor *reactor, dw_io *io, dw_address_kind kind) {
+    struct dw_live *live = dw_live_of(reactor);
+    int error = reserve(live);
+    if (error != 0) {
+        return error;
+    }
+    int family = kind == DW_ADDRESS_IPV6 ? AF_INET6 : AF_INET;
+    int fd = live->sys->socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    return keep(live, io, fd < 0 ? -errno : fd, (uint8_t)kind);
+}
+
+int dw_live_adopt(dw_reactor *reactor, dw_io *io, int fd) {
+    struct dw_live *live = dw_live_of(reactor);
+    if (io->kind != DW_IO_WATCHED) {
+        return -EINVAL;
+    }
+    int error = reserve(live);
+    return error != 0 ? error : keep(live, io, fd, DW_ADDRESS_NONE);
 }
 
 int dw_live_bind(dw_reactor *reactor, dw_io *io, const dw_address *address) {
@@ -204,17 +230,20 @@ static int accept_and_drop(struct dw_live *live, int listener) {
 int dw_live_accept(dw_reactor *reactor, dw_io *listener, dw_io *conn, dw_address *peer) {
     struct dw_live *live = dw_live_of(reactor);
     dw_live_reserve_take(live); /* does nothing, unless it was lost in an earlier shortage */
+    int error = reserve(live);
+    if (error != 0) {
+        return error;
+    }
     union socket_address from;
     int fd = accept_one(live, fd_of(listener), &from);
-    if (fd == -EMFILE || fd == -ENFILE) {
+    error = keep(live, conn, fd, listener->family);
+    if (error == -EMFILE || error == -ENFILE) {
         return accept_and_drop(live, fd_of(listener));
     }
-    if (fd < 0) {
-        return fd;
+    if (error == 0) {
+        dw_live_address_from(peer, &from.any);
     }
-    conn->socket = fd;
-    dw_live_address_from(peer, &from.any);
-    return 0;
+    return error;
 }
 
 /* ---- Streams ---- */
@@ -258,6 +287,14 @@ int dw_live_shutdown(dw_reactor *reactor, dw_io *io) {
 
 void dw_live_close(dw_reactor *reactor, dw_io *io, bool reset) {
     struct dw_live *live = dw_live_of(reactor);
+    if (io->socket == DW_SOCKET_NONE) {
+        return;
+    }
+    live->poller->forget(live, io);
+    if (io->kind == DW_IO_WATCHED) {
+        io->socket = DW_SOCKET_NONE; /* the program's own */
+        return;
+    }
     if (reset) {
         /* Lingering for no time is how one asks for a RST (socket(7), RFC 9293 section 3.10.5). */
         const struct linger none = {.l_onoff = 1, .l_linger = 0};

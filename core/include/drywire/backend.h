@@ -50,6 +50,14 @@ typedef struct dw_io {
     uint8_t state;  /* the wire's, as slot is */
 } dw_io;
 
+/* A descriptor that is not core's: the program's, or one that a wire has for itself (a pidfd, a
+ * name server's socket). `io` is of DW_IO_WATCHED and filled in by the wire's adopt. `ready` may do
+ * anything but free `watched`'s memory without having called close. */
+typedef struct dw_watched {
+    dw_io io;
+    void (*ready)(dw_reactor *reactor, struct dw_watched *watched, unsigned ready);
+} dw_watched;
+
 typedef enum dw_socket_option {
     DW_OPTION_NO_DELAY,
     DW_OPTION_KEEP_ALIVE,
