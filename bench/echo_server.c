@@ -2,19 +2,21 @@
 /*
  * An echo server on the live wire, for benchmarks:
  *
- *     echo_server PORT [--poller=poll|epoll]
+ *     echo_server PORT [--poller=poll|epoll|uring]
  *
- * Listens on 127.0.0.1, says `listening on PORT` when clients may come, and runs until SIGTERM or
- * SIGINT. Exit status: 0 ended by a signal, 1 could not serve, 2 wrong usage. Its interface stays
- * as it is, for other programs call it.
+ * Waits by epoll, or by poll where there is none, unless told otherwise. Listens on 127.0.0.1, says
+ * `listening on PORT` when clients may come, and runs until SIGTERM or SIGINT. Exit status: 0 ended
+ * by a signal, 1 could not serve, 2 wrong usage. Its interface stays as it is, for other programs
+ * call it.
  */
-#include "drywire/drywire.h"
+#include "drywire/backend.h"
 #include "drywire/real.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { EXIT_SERVED = 0, EXIT_CANNOT = 1, EXIT_USAGE = 2 };
 
@@ -26,12 +28,29 @@ struct echo_factory {
     dw_reactor *reactor;
 };
 
-static void echo_made(dw_protocol *protocol) {
-    (void)dw_transport_set_no_delay(protocol->transport, true);
+/* What fits in one segment is never held back (RFC 9293, section 3.7.4); the last part of what does
+ * not might be, once. */
+#define SEGMENT_LEAST 536
+
+struct echo {
+    dw_protocol base;
+    bool no_delay;
+};
+
+DW_SELDOM static void echo_large(struct echo *echo, const uint8_t *data, size_t len) {
+    if (!echo->no_delay) {
+        echo->no_delay = true;
+        (void)dw_transport_set_no_delay(echo->base.transport, true);
+    }
+    dw_transport_write(echo->base.transport, data, len);
 }
 
 static void echo_received(dw_protocol *protocol, const uint8_t *data, size_t len) {
-    dw_transport_write(protocol->transport, data, len);
+    if (len > SEGMENT_LEAST) {
+        echo_large((struct echo *)protocol, data, len);
+    } else {
+        dw_transport_write(protocol->transport, data, len);
+    }
 }
 
 static void echo_destroy(dw_protocol *protocol) {
@@ -40,20 +59,18 @@ static void echo_destroy(dw_protocol *protocol) {
 
 static const dw_protocol_class echo_class = {
     .name = "echo",
-    .connection_made = echo_made,
     .data_received = echo_received,
     .destroy = echo_destroy,
 };
 
 static dw_protocol *echo_build(dw_factory *factory, const dw_address *peer) {
     (void)peer;
-    dw_protocol *protocol = dw_new(((struct echo_factory *)factory)->reactor, dw_protocol);
-    if (protocol == NULL) {
+    struct echo *echo = dw_new(((struct echo_factory *)factory)->reactor, struct echo);
+    if (echo == NULL) {
         return DW_PROTOCOL_FAILED;
     }
-    dw_protocol_init(protocol, &echo_class);
-    protocol->factory = factory;
-    return protocol;
+    dw_protocol_init(&echo->base, &echo_class);
+    return &echo->base;
 }
 
 static const dw_factory_class echo_factory_class = {
@@ -61,9 +78,10 @@ static const dw_factory_class echo_factory_class = {
     .build_protocol = echo_build,
 };
 
+#define USAGE "usage: echo_server PORT [--poller=poll|epoll|uring]"
+
 static int usage(const char *why, const char *what) {
-    fprintf(stderr, "echo_server: %s '%s'; usage: echo_server PORT [--poller=poll|epoll]\n", why,
-            what);
+    fprintf(stderr, "echo_server: %s '%s'; " USAGE "\n", why, what);
     return EXIT_USAGE;
 }
 
@@ -82,29 +100,34 @@ static bool read_port(const char *text, uint16_t *out) {
 }
 
 /* Returns EXIT_SERVED, or the status to end with. */
-static int read_arguments(int argc, char **argv, uint16_t *port) {
+static int read_arguments(int argc, char **argv, uint16_t *port, const char **poller) {
+    static const char option[] = "--poller=";
     const char *port_text = NULL;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--poller=poll") == 0) {
-            continue;
-        }
-        if (strcmp(argv[i], "--poller=epoll") == 0) {
-            fprintf(stderr, "echo_server: the epoll poller is not built yet; use --poller=poll\n");
-            return EXIT_USAGE;
-        }
-        if (argv[i][0] == '-') {
+        if (strncmp(argv[i], option, sizeof(option) - 1) == 0) {
+            *poller = argv[i] + sizeof(option) - 1;
+        } else if (argv[i][0] == '-') {
             return usage("unknown option", argv[i]);
-        }
-        if (port_text != NULL) {
+        } else if (port_text != NULL) {
             return usage("one argument too many:", argv[i]);
+        } else {
+            port_text = argv[i];
         }
-        port_text = argv[i];
     }
     if (port_text == NULL) {
-        fprintf(stderr, "echo_server: no port; usage: echo_server PORT [--poller=poll|epoll]\n");
+        fprintf(stderr, "echo_server: no port; " USAGE "\n");
         return EXIT_USAGE;
     }
     return read_port(port_text, port) ? EXIT_SERVED : usage("not a port number:", port_text);
+}
+
+/* As many connections as the system lets one have. */
+static void raise_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 static int serve(dw_reactor *reactor, uint16_t number) {
@@ -134,15 +157,20 @@ static int serve(dw_reactor *reactor, uint16_t number) {
 
 int main(int argc, char **argv) {
     uint16_t number = 0;
-    int status = read_arguments(argc, argv, &number);
+    const char *poller = NULL;
+    int status = read_arguments(argc, argv, &number, &poller);
     if (status != EXIT_SERVED) {
         return status;
     }
-    dw_reactor *reactor = dw_poll_reactor_new(NULL);
+    dw_reactor *reactor = dw_live_reactor_new(poller, NULL);
+    if (reactor == NULL && errno == EINVAL && poller != NULL) {
+        return usage("no such poller:", poller);
+    }
     if (reactor == NULL) {
         fprintf(stderr, "echo_server: cannot make a reactor: %s\n", strerror(errno));
         return EXIT_CANNOT;
     }
+    raise_limit();
     status = serve(reactor, number);
     dw_reactor_free(reactor);
     return status;

@@ -17,6 +17,13 @@ static inline uint64_t wall_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* What this process has had of the processor. */
+static inline uint64_t cpu_ns(void) {
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+}
+
 /* The largest resident set of this process, in bytes. */
 static inline uint64_t peak_rss(void) {
     struct rusage usage;

@@ -24,7 +24,10 @@ function(drywire_target_settings target)
     C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
   target_compile_definitions(${target} PRIVATE _POSIX_C_SOURCE=200809L)
   target_compile_options(${target} PRIVATE
-    -Wall -Wextra -Wpedantic -Wshadow -Wconversion $<$<BOOL:${DRYWIRE_WERROR}>:-Werror>)
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion $<$<BOOL:${DRYWIRE_WERROR}>:-Werror>
+    # gcc's default for -fPIC, alone among compilers, keeps functions of one file from being inlined
+    # because a program might replace them. Nobody replaces ours.
+    $<$<C_COMPILER_ID:GNU>:-fno-semantic-interposition>)
 endfunction()
 
 # drywire_add_part(NAME [STATIC] [LINK library...] [EXCLUDE regex])

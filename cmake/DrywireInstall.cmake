@@ -41,15 +41,19 @@ function(drywire_install_pc name)
 endfunction()
 
 # The archives of a static build carry no list of what they need: then it stands in Libs.
+get_property(needed GLOBAL PROPERTY DRYWIRE_REAL_LIBRARIES)
+list(TRANSFORM needed PREPEND "-l")
+list(JOIN needed " " needed)
+string(STRIP "${needed} -pthread" needed)
 if(BUILD_SHARED_LIBS)
-  set(threads_public "")
-  set(threads_private "-pthread")
+  set(needed_public "")
+  set(needed_private "${needed}")
 else()
-  set(threads_public " -pthread")
-  set(threads_private "")
+  set(needed_public " ${needed}")
+  set(needed_private "")
 endif()
 drywire_install_pc(drywire DESCRIPTION "Network protocols, and the live wire to run them on"
-  LIBS "-ldrywire_real -ldrywire_core${threads_public}" LIBS_PRIVATE "${threads_private}")
+  LIBS "-ldrywire_real -ldrywire_core${needed_public}" LIBS_PRIVATE "${needed_private}")
 drywire_install_pc(drywire-sim DESCRIPTION "The simulated wire for Drywire protocols"
   LIBS "-ldrywire_sim -ldrywire_core")
 drywire_install_pc(drywire-check DESCRIPTION "Drywire scenarios inside libcheck"

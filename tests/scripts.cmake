@@ -50,6 +50,23 @@ foreach(program kv_scenarios echo_scenario)
   endif()
 endforeach()
 
+# Connections by the hundred, at random, on each poller; ./dev soak has ten thousand.
+if(TARGET soak)
+  foreach(poller poll epoll uring)
+    add_test(NAME soak.${poller} COMMAND soak 2 500 ${poller})
+    set_tests_properties(soak.${poller} PROPERTIES TIMEOUT 120 SKIP_RETURN_CODE 77)
+  endforeach()
+endif()
+
+# Worlds whose runs can be counted by hand.
+if(TARGET drywire_sim)
+  add_executable(orders exhaustive/orders.c)
+  drywire_target_settings(orders)
+  target_link_libraries(orders PRIVATE drywire::sim)
+  drywire_add_script(exhaustive 60 exhaustive/exhaustive.sh $<TARGET_FILE:orders>
+    ${CMAKE_CURRENT_BINARY_DIR}/exhaustive)
+endif()
+
 # Planted bugs: bug, most deviations after shrinking, where and how it is searched for.
 foreach(planted
     "retry 3 counter several_clients kill_and_restart --seeds 500"

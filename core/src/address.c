@@ -62,12 +62,13 @@ int dw_address_unix(dw_address *out, const char *path) {
     return 0;
 }
 
-/* An abstract name may hold any byte; what does not print is shown as '?'. */
+/* A name may hold any byte (an abstract one NUL, too); control characters are shown as '?', so that
+ * none of them reaches a terminal, and the rest, UTF-8 for one, as it is. */
 static const char *format_path(const dw_address *address, char *buffer, size_t size) {
     size_t len = address->path_len < size ? address->path_len : size - 1;
     for (size_t i = 0; i < len; i++) {
-        char c = address->path[i];
-        buffer[i] = c >= ' ' && c <= '~' ? c : '?';
+        unsigned char c = (unsigned char)address->path[i];
+        buffer[i] = c >= ' ' && c != 0x7f ? (char)c : '?';
     }
     if (len > 0 && address->path[0] == '\0') {
         buffer[0] = '@';

@@ -8,6 +8,8 @@
 
 enum { BUFFER_FIRST = 4096, BUFFER_KEEP = 65536, POOL_MAX = 8 };
 
+const char dw_where_buffer[] = "a write buffer";
+
 static dw_buffer *buffer_take(dw_reactor *reactor, size_t len) {
     dw_buffer *buffer = reactor->pool;
     if (buffer != NULL && buffer->room >= len) {
@@ -16,7 +18,7 @@ static dw_buffer *buffer_take(dw_reactor *reactor, size_t len) {
         return buffer;
     }
     size_t room = len > BUFFER_FIRST ? len : BUFFER_FIRST;
-    buffer = dw_alloc(reactor, sizeof(*buffer) + room);
+    buffer = dw_alloc_at(reactor, sizeof(*buffer) + room, dw_where_buffer);
     if (buffer != NULL) {
         *buffer = (dw_buffer){.room = room};
     }
@@ -45,7 +47,7 @@ static bool buffer_reserve(dw_reactor *reactor, dw_buffer **where, size_t len) {
         }
         room *= 2;
     }
-    buffer = dw_resize(reactor, buffer, sizeof(*buffer) + room);
+    buffer = dw_resize_at(reactor, buffer, sizeof(*buffer) + room, dw_where_buffer);
     if (buffer == NULL) {
         return false;
     }

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Listening ports: accept until the queue is empty, survive every error that accept(2) lists, close
- * in a later turn than stop_listening was called in.
+ * Listening stream ports, TCP and UNIX: accept until the queue is empty, survive every error that
+ * accept(2) lists, close in a later turn than stop_listening was called in. The file of a UNIX
+ * socket goes with the port that made it, unless somebody has put another one in its place.
  */
 #include "internal.h"
 
 /* Twisted accepts about a hundred in a turn, so that others get their turn too. */
 enum { ACCEPTS_PER_TURN = 100 };
+
+/* Permission bits of a UNIX socket's file: Twisted's. */
+enum { MODE_DEFAULT = 0666 };
 
 /* How long a port rests when the system has no buffers, memory or descriptors for a connection. */
 #define ACCEPT_REST DW_MSEC(100)
@@ -20,6 +24,7 @@ struct dw_port {
     dw_delayed_call later; /* the rest after an error, or the close */
     void (*done)(void *user);
     void *done_user;
+    struct dw_socket_file file;
     bool stopping;
 };
 
@@ -35,6 +40,14 @@ const char *dw_port_factory_name(const dw_io *io) {
     return DW_CONTAINER_OF(io, const dw_port, io)->factory->cls->name;
 }
 
+dw_factory *dw_port_factory(const dw_io *io) {
+    return DW_CONTAINER_OF(io, const dw_port, io)->factory;
+}
+
+const dw_io *dw_port_io(const dw_port *port) {
+    return &port->io;
+}
+
 static void watch(dw_port *port, bool on) {
     port->io.want = on ? DW_READABLE : 0;
     port->reactor->wire->watch(port->reactor, &port->io);
@@ -42,17 +55,19 @@ static void watch(dw_port *port, bool on) {
 
 /* ---- Accepting ---- */
 
-static void serve(dw_port *port, dw_io *accepted, const dw_address *peer) {
-    dw_reactor *reactor = port->reactor;
+static int serve(dw_reactor *reactor, dw_factory *factory, dw_io *accepted,
+                 const dw_address *peer) {
     dw_transport *t = dw_stream_new(reactor);
     if (t == NULL) {
         reactor->wire->close(reactor, accepted, true);
-        return;
+        return DW_NO_MEMORY;
     }
     t->io = *accepted;
     t->io.kind = DW_IO_STREAM;
-    t->peer = *peer;
-    dw_factory *factory = port->factory;
+    if (!dw_stream_set_peer(t, peer)) {
+        dw_stream_discard(t);
+        return DW_NO_MEMORY;
+    }
     dw_protocol *protocol = factory->cls->build_protocol(factory, peer);
     if (protocol == NULL || protocol == DW_PROTOCOL_FAILED) {
         if (protocol == DW_PROTOCOL_FAILED) {
@@ -60,10 +75,11 @@ static void serve(dw_port *port, dw_io *accepted, const dw_address *peer) {
         }
         reactor->wire->close(reactor, &t->io, false);
         dw_stream_discard(t);
-        return;
+        return 0;
     }
     protocol->factory = factory;
     dw_stream_establish(t, protocol);
+    return 0;
 }
 
 static void rest_over(void *user) {
@@ -107,10 +123,10 @@ void dw_port_ready(dw_port *port) {
     dw_reactor *reactor = port->reactor;
     for (unsigned i = 0; i < ACCEPTS_PER_TURN && !port->stopping; i++) {
         dw_io accepted = {.socket = DW_SOCKET_NONE};
-        dw_address peer = {0};
+        dw_address peer;
         int error = reactor->wire->accept(reactor, &port->io, &accepted, &peer);
         if (error == 0) {
-            serve(port, &accepted, &peer);
+            serve(reactor, port->factory, &accepted, &peer);
             dw_reactor_flush(reactor);
         } else if (!accept_failed(port, -error)) {
             return;
@@ -120,12 +136,45 @@ void dw_port_ready(dw_port *port) {
 
 /* ---- Life ---- */
 
-static int open_port(dw_port *port, int backlog) {
+int dw_cannot_listen(dw_reactor *reactor, int error) {
+    reactor->last_errno = -error;
+    return error == -ENOMEM ? DW_NO_MEMORY : DW_CANNOT_LISTEN;
+}
+
+int dw_cannot_adopt(dw_reactor *reactor, int error) {
+    reactor->last_errno = -error;
+    switch (-error) {
+    case ENOMEM:
+        return DW_NO_MEMORY;
+    case EBADF:
+    case EINVAL:
+    case ENOTCONN:
+    case ENOTSOCK:
+        return DW_INVALID_ARGUMENT;
+    default:
+        return DW_SYSTEM_ERROR;
+    }
+}
+
+static dw_port *port_new(dw_reactor *reactor, dw_factory *factory, const dw_address *address) {
+    dw_port *port = dw_new(reactor, dw_port);
+    if (port != NULL) {
+        port->io.socket = DW_SOCKET_NONE;
+        port->io.kind = DW_IO_PORT;
+        port->reactor = reactor;
+        port->factory = factory;
+        port->address = *address;
+        list_add(&reactor->ports, &port->node);
+    }
+    return port;
+}
+
+static int open_port(dw_port *port, int backlog, unsigned mode) {
     dw_reactor *reactor = port->reactor;
     const dw_wire *wire = reactor->wire;
     int error = wire->open(reactor, &port->io, (dw_address_kind)port->address.kind);
     if (error == 0) {
-        error = wire->bind(reactor, &port->io, &port->address);
+        error = dw_socket_file_bind(reactor, &port->io, &port->address, mode, &port->file);
     }
     if (error == 0) {
         error = wire->listen(reactor, &port->io, backlog > 0 ? backlog : DW_BACKLOG_DEFAULT);
@@ -137,6 +186,7 @@ static int open_port(dw_port *port, int backlog) {
 }
 
 static void release_socket(dw_port *port) {
+    dw_socket_file_remove(port->reactor, &port->address, &port->file);
     if (port->io.socket != DW_SOCKET_NONE) {
         port->reactor->wire->close(port->reactor, &port->io, false);
     }
@@ -148,30 +198,10 @@ static void free_port(dw_port *port) {
     dw_free(port->reactor, port);
 }
 
-int dw_reactor_listen_tcp(dw_reactor *reactor, uint16_t number, dw_factory *factory, int backlog,
-                          const char *interface, dw_port **out) {
-    dw_address address;
-    if (dw_address_parse(&address, interface != NULL ? interface : "0.0.0.0", number) < 0) {
-        return DW_INVALID_ADDRESS;
-    }
-    dw_port *port = dw_new(reactor, dw_port);
-    if (port == NULL) {
-        return DW_NO_MEMORY;
-    }
-    port->io.socket = DW_SOCKET_NONE;
-    port->io.kind = DW_IO_PORT;
-    port->reactor = reactor;
-    port->factory = factory;
-    port->address = address;
-    list_add(&reactor->ports, &port->node);
-    int error = open_port(port, backlog);
-    if (error < 0) {
-        reactor->last_errno = -error;
-        free_port(port);
-        return error == -ENOMEM ? DW_NO_MEMORY : DW_CANNOT_LISTEN;
-    }
+/* The socket listens and the factory has been started: connections may come. */
+static int port_listens(dw_port *port, dw_port **out) {
+    dw_reactor *reactor = port->reactor;
     reactor->port_count++;
-    dw_factory_do_start(factory);
     if (reactor->observe != NULL) {
         reactor->observe(reactor, DW_SEEN_LISTEN, &port->io, 0, NULL, port->address.port);
     }
@@ -181,6 +211,92 @@ int dw_reactor_listen_tcp(dw_reactor *reactor, uint16_t number, dw_factory *fact
     }
     return 0;
 }
+
+int dw_reactor_listen_tcp(dw_reactor *reactor, uint16_t number, dw_factory *factory, int backlog,
+                          const char *interface, dw_port **out) {
+    dw_address address;
+    if (dw_address_parse(&address, interface != NULL ? interface : "0.0.0.0", number) < 0) {
+        return DW_INVALID_ADDRESS;
+    }
+    dw_port *port = port_new(reactor, factory, &address);
+    if (port == NULL) {
+        return DW_NO_MEMORY;
+    }
+    int error = open_port(port, backlog, 0);
+    if (error < 0) {
+        free_port(port);
+        return dw_cannot_listen(reactor, error);
+    }
+    dw_factory_do_start(factory);
+    return port_listens(port, out);
+}
+
+/* The factory first: vectors/README.md, "Ports and factory hooks". */
+int dw_reactor_listen_unix(dw_reactor *reactor, const char *path, dw_factory *factory, int backlog,
+                           unsigned mode, dw_port **out) {
+    dw_address address;
+    if (path == NULL || dw_address_unix(&address, path) < 0) {
+        return DW_INVALID_ADDRESS;
+    }
+    if (reactor->wire->unlink == NULL) {
+        return DW_UNSUPPORTED;
+    }
+    dw_port *port = port_new(reactor, factory, &address);
+    if (port == NULL) {
+        return DW_NO_MEMORY;
+    }
+    dw_factory_do_start(factory);
+    int error = open_port(port, backlog, mode != 0 ? mode : MODE_DEFAULT);
+    if (error < 0) {
+        free_port(port);
+        dw_factory_do_stop(factory);
+        return dw_cannot_listen(reactor, error);
+    }
+    return port_listens(port, out);
+}
+
+/* ---- Adopting ---- */
+
+int dw_reactor_adopt_stream_port(dw_reactor *reactor, int fd, dw_factory *factory, dw_port **out) {
+    if (reactor->wire->adopt == NULL) {
+        return DW_UNSUPPORTED;
+    }
+    dw_port *port = port_new(reactor, factory, &(dw_address){0});
+    if (port == NULL) {
+        return DW_NO_MEMORY;
+    }
+    int error = reactor->wire->adopt(reactor, &port->io, fd);
+    if (error == 0) {
+        error = reactor->wire->local_address(reactor, &port->io, &port->address);
+    }
+    if (error < 0) {
+        free_port(port);
+        return dw_cannot_adopt(reactor, error);
+    }
+    dw_factory_do_start(factory);
+    return port_listens(port, out);
+}
+
+int dw_reactor_adopt_stream_connection(dw_reactor *reactor, int fd, dw_factory *factory) {
+    const dw_wire *wire = reactor->wire;
+    dw_io io = {.socket = DW_SOCKET_NONE, .kind = DW_IO_STREAM};
+    dw_address peer = {0};
+    if (wire->adopt == NULL || wire->remote_address == NULL) {
+        return DW_UNSUPPORTED;
+    }
+    int error = wire->adopt(reactor, &io, fd);
+    if (error < 0) {
+        return dw_cannot_adopt(reactor, error);
+    }
+    error = wire->remote_address(reactor, &io, &peer);
+    if (error < 0) {
+        wire->close(reactor, &io, false); /* it ended just now */
+        return dw_cannot_adopt(reactor, error);
+    }
+    return serve(reactor, factory, &io, &peer);
+}
+
+/* ---- Closing ---- */
 
 /* Inside `stop` and `done` the port may still be asked (tcp-hooks-stop-listening-twice). */
 static void close_port(dw_port *port) {

@@ -25,30 +25,38 @@ void dw_reactor_init(dw_reactor *reactor, const dw_wire *wire, const dw_allocato
     list_init(&reactor->connectors);
     list_init(&reactor->datagram_ports);
     list_init(&reactor->processes);
+    dw_lookups_init(reactor);
+    list_init(&reactor->owned);
+    list_init(&reactor->connectings);
     for (size_t i = 0; i < sizeof(reactor->triggers) / sizeof(reactor->triggers[0]); i++) {
         list_init(&reactor->triggers[i]);
     }
+    list_init(&reactor->held);
 }
 
 static void drop_lists(dw_reactor *reactor) {
+    dw_stream_rejoin_aborted(reactor);
     for (dw_transport *t = reactor->dirty_head; t != NULL; t = t->next_dirty) {
         t->flags = (uint16_t)(t->flags & ~T_DIRTY);
     }
     for (dw_transport *t = reactor->ready_head; t != NULL; t = t->next_ready) {
         t->flags = (uint16_t)(t->flags & ~T_READY);
     }
-    for (dw_transport *t = reactor->aborted_head; t != NULL; t = t->next_ready) {
-        t->flags = (uint16_t)(t->flags & ~T_LISTED);
-    }
     reactor->dirty_head = reactor->dirty_tail = NULL;
     reactor->ready_head = reactor->ready_tail = NULL;
-    reactor->aborted_head = reactor->aborted_tail = NULL;
 }
 
 void dw_reactor_fini(dw_reactor *reactor) {
+    dw_thread_calls_run_last(reactor);
+    dw_descriptors_fini(reactor);
     drop_lists(reactor);
     while (!list_empty(&reactor->connectors)) {
         dw_connector_discard(dw_connector_of_node(reactor->connectors.next));
+    }
+    dw_lookups_discard(reactor);
+    while (!list_empty(&reactor->processes)) {
+        dw_process_discard(dw_process_of_node(reactor->processes.next));
+        drop_lists(reactor);
     }
     while (!list_empty(&reactor->transports)) {
         dw_stream_discard(DW_CONTAINER_OF(reactor->transports.next, dw_transport, node));
@@ -57,12 +65,18 @@ void dw_reactor_fini(dw_reactor *reactor) {
     while (!list_empty(&reactor->ports)) {
         dw_port_discard(dw_port_of_node(reactor->ports.next));
     }
+    while (!list_empty(&reactor->datagram_ports)) {
+        dw_datagram_discard(dw_datagram_of_node(reactor->datagram_ports.next));
+    }
+    dw_owned_discard(reactor);
+    dw_connectings_discard(reactor);
     dw_triggers_drop(reactor);
     dw_timers_fini(reactor);
     dw_buffer_pool_clear(reactor);
 }
 
 void dw_reactor_forget(dw_reactor *reactor) {
+    dw_thread_calls_drop(reactor);
     dw_triggers_drop(reactor);
     dw_timers_fini(reactor);
 }
@@ -79,7 +93,11 @@ void dw_reactor_free(dw_reactor *reactor) {
 
 /* ---- Turns ---- */
 
-void dw_reactor_flush(dw_reactor *reactor) {
+void dw_reactor_flush_dirty(dw_reactor *reactor) {
+    dw_transport *borrower = reactor->borrower;
+    if (borrower != NULL && (borrower->flags & T_DIRTY) == 0) {
+        dw_stream_flush_borrowed(reactor);
+    }
     while (reactor->dirty_head != NULL) {
         dw_transport *t = reactor->dirty_head;
         reactor->dirty_head = t->next_dirty;
@@ -93,8 +111,10 @@ void dw_reactor_flush(dw_reactor *reactor) {
             dw_stream_flush(t);
         }
     }
-    reactor->received = NULL;
-    reactor->received_len = 0;
+}
+
+void dw_reactor_flush(dw_reactor *reactor) {
+    reactor_flush(reactor);
 }
 
 static void stream_ready(dw_reactor *reactor, dw_io *io, unsigned ready) {
@@ -114,6 +134,12 @@ static void port_ready(dw_reactor *reactor, dw_io *io, unsigned ready) {
     dw_port_ready(dw_port_of_io(io));
 }
 
+static void datagram_ready(dw_reactor *reactor, dw_io *io, unsigned ready) {
+    (void)reactor;
+    (void)ready;
+    dw_datagram_ready(io);
+}
+
 static void watched_ready(dw_reactor *reactor, dw_io *io, unsigned ready) {
     dw_watched *watched = DW_CONTAINER_OF(io, dw_watched, io);
     watched->ready(reactor, watched, ready);
@@ -121,23 +147,27 @@ static void watched_ready(dw_reactor *reactor, dw_io *io, unsigned ready) {
 
 static void (*const ready_functions[DW_IO_KIND_COUNT])(dw_reactor *reactor, dw_io *io,
                                                        unsigned ready) = {
-    [DW_IO_STREAM] = stream_ready,
-    [DW_IO_CONNECTING] = connecting_ready,
-    [DW_IO_PORT] = port_ready,
-    [DW_IO_WATCHED] = watched_ready,
+    [DW_IO_STREAM] = stream_ready, [DW_IO_CONNECTING] = connecting_ready,
+    [DW_IO_PORT] = port_ready,     [DW_IO_DATAGRAM] = datagram_ready,
+    [DW_IO_PIPE] = stream_ready,   [DW_IO_WATCHED] = watched_ready,
 };
 
 void dw_io_ready(dw_reactor *reactor, dw_io *io, unsigned ready) {
     reactor->depth++;
     ready_functions[io->kind](reactor, io, ready);
     reactor->depth--;
-    dw_reactor_flush(reactor);
+    reactor_flush(reactor);
 }
 
 void dw_reactor_turn_calls(dw_reactor *reactor) {
     reactor->depth++;
     dw_reactor_flush(reactor);
-    dw_timers_run(reactor, reactor_now(reactor));
+    if (dw_thread_calls_waiting(reactor)) {
+        dw_thread_calls_run(reactor);
+    }
+    if (dw_timers_waiting(reactor)) {
+        dw_timers_run(reactor, reactor_now(reactor));
+    }
     reactor->depth--;
 }
 
@@ -156,8 +186,11 @@ static void attend(dw_reactor *reactor, dw_transport *t) {
 /* Those that were there when it began; what they bring about waits for the next turn. */
 void dw_reactor_turn_ready(dw_reactor *reactor) {
     dw_transport *last = reactor->ready_tail;
+    if (last == NULL) {
+        return;
+    }
     reactor->depth++;
-    for (bool more = last != NULL; more;) {
+    for (bool more = true; more;) {
         dw_transport *t = reactor->ready_head;
         reactor->ready_head = t->next_ready;
         if (reactor->ready_head == NULL) {
@@ -175,17 +208,18 @@ void dw_reactor_turn(dw_reactor *reactor) {
 }
 
 dw_time dw_reactor_next_due(const dw_reactor *reactor) {
-    if (reactor->ready_head != NULL || reactor->dirty_head != NULL) {
+    if (reactor->ready_head != NULL || reactor->dirty_head != NULL ||
+        dw_thread_calls_waiting(reactor)) {
         return 0;
     }
-    return dw_timers_next_due(reactor);
+    return dw_timers_waiting(reactor) ? dw_timers_next_due(reactor) : DW_TIME_MAX;
 }
 
 /* ---- The loop ---- */
 
 static int wait_turn(dw_reactor *reactor, dw_time timeout) {
     dw_time due = dw_reactor_next_due(reactor);
-    if (reactor->stop_asked) {
+    if (reactor->crashed || dw_reactor_stopping(reactor)) {
         timeout = 0; /* asked for by a callback since the calls ran: the loop is about to end */
     } else if (due != DW_TIME_MAX) {
         dw_time now = reactor_now(reactor);
@@ -202,14 +236,23 @@ static int one_turn(dw_reactor *reactor, dw_time timeout) {
     return wait_turn(reactor, timeout);
 }
 
+/* After a turn's calls: does the shutdown when it is asked for and nothing holds it up. */
+static bool end_came(dw_reactor *reactor) {
+    if (!dw_reactor_stopping(reactor) || !dw_reactor_prepare_shutdown(reactor)) {
+        return false;
+    }
+    dw_reactor_shutdown(reactor);
+    return true;
+}
+
 static int loop(dw_reactor *reactor) {
-    for (;;) {
+    for (int error = 0;;) {
         dw_reactor_turn_calls(reactor);
-        if (reactor->stop_asked) {
+        if (end_came(reactor)) {
             return 0;
         }
-        int error = one_turn(reactor, -1);
-        if (error < 0) {
+        error = one_turn(reactor, -1);
+        if (error < 0 || reactor->crashed) {
             return error;
         }
     }
@@ -217,7 +260,7 @@ static int loop(dw_reactor *reactor) {
 
 int dw_reactor_run(dw_reactor *reactor) {
     const dw_wire *wire = reactor->wire;
-    if (wire->wait == NULL || reactor->looping) {
+    if (wire->wait == NULL || reactor->looping || reactor->state != R_STOPPED) {
         return DW_ALREADY_RUNNING;
     }
     int error = wire->run_begin != NULL ? wire->run_begin(reactor) : 0;
@@ -225,8 +268,8 @@ int dw_reactor_run(dw_reactor *reactor) {
         reactor->looping = true;
         dw_reactor_startup(reactor);
         error = loop(reactor);
-        dw_reactor_shutdown(reactor);
-        reactor->looping = false;
+        dw_reactor_shutdown(reactor); /* when the loop failed: it has not been done */
+        reactor->looping = reactor->crashed = false;
         if (wire->run_end != NULL) {
             wire->run_end(reactor);
         }
@@ -244,8 +287,8 @@ int dw_reactor_iterate(dw_reactor *reactor, dw_time timeout) {
     }
     reactor->looping = true;
     dw_reactor_turn_calls(reactor);
-    int error = one_turn(reactor, timeout);
-    reactor->looping = false;
+    int error = end_came(reactor) ? 0 : one_turn(reactor, timeout);
+    reactor->looping = reactor->crashed = false;
     if (error < 0) {
         reactor->last_errno = -error;
         return DW_SYSTEM_ERROR;
@@ -262,8 +305,22 @@ int dw_reactor_stop(dw_reactor *reactor) {
     return 0;
 }
 
+int dw_reactor_crash(dw_reactor *reactor) {
+    if (reactor->wire->wait == NULL) {
+        return DW_UNSUPPORTED;
+    }
+    if (reactor->state != R_RUNNING) {
+        return DW_NOT_RUNNING;
+    }
+    dw_triggers_let_go(reactor);
+    reactor->state = R_STOPPED;
+    reactor->stop_asked = false;
+    reactor->crashed = true;
+    return 0;
+}
+
 bool dw_reactor_stopping(const dw_reactor *reactor) {
-    return reactor->stop_asked;
+    return reactor->stop_asked && list_empty(&reactor->held);
 }
 
 bool dw_reactor_running(const dw_reactor *reactor) {
@@ -274,13 +331,28 @@ bool dw_reactor_running(const dw_reactor *reactor) {
 
 void dw_reactor_startup(dw_reactor *reactor) {
     reactor->depth++;
-    reactor->stop_asked = false;
+    reactor->stop_asked = reactor->crashed = false;
     dw_triggers_fire(reactor, DW_BEFORE_STARTUP);
     reactor->state = R_RUNNING;
     dw_triggers_fire(reactor, DW_DURING_STARTUP);
     dw_triggers_fire(reactor, DW_AFTER_STARTUP);
     reactor->depth--;
     dw_reactor_flush(reactor);
+}
+
+/* Ends those connections that have one of these flags. */
+static void lose_all(dw_reactor *reactor, unsigned flags) {
+    struct dw_list_node old;
+    dw_stream_rejoin_aborted(reactor);
+    list_move(&old, &reactor->transports);
+    while (!list_empty(&old)) {
+        dw_transport *t = DW_CONTAINER_OF(old.next, dw_transport, node);
+        list_remove(&t->node);
+        list_add(&reactor->transports, &t->node);
+        if ((t->flags & T_CONNECTED) != 0 && (t->flags & flags) != 0) {
+            dw_stream_lost(t, DW_CONNECTION_LOST, 0, "the reactor stopped");
+        }
+    }
 }
 
 /* Ports, connections and attempts that are there now; one that a callback opens anew is left for
@@ -291,15 +363,13 @@ static void disconnect_all(dw_reactor *reactor) {
     while (!list_empty(&old)) {
         dw_port_shutdown(dw_port_of_node(old.next));
     }
-    list_move(&old, &reactor->transports);
+    list_move(&old, &reactor->datagram_ports);
     while (!list_empty(&old)) {
-        dw_transport *t = DW_CONTAINER_OF(old.next, dw_transport, node);
-        list_remove(&t->node);
-        list_add(&reactor->transports, &t->node);
-        if ((t->flags & T_CONNECTED) != 0) {
-            dw_stream_lost(t, DW_CONNECTION_LOST, 0, "the reactor stopped");
-        }
+        dw_datagram_shutdown(dw_datagram_of_node(old.next));
     }
+    lose_all(reactor, T_CONNECTED);
+    lose_all(reactor, T_ABORTED); /* that a callback has aborted, and so taken out of the list */
+    dw_connectings_shutdown(reactor); /* before its connectors: they might begin others */
     list_move(&old, &reactor->connectors);
     while (!list_empty(&old)) {
         struct dw_list_node *node = old.next;
@@ -307,6 +377,15 @@ static void disconnect_all(dw_reactor *reactor) {
         list_add(&reactor->connectors, node);
         dw_connector_shutdown(dw_connector_of_node(node));
     }
+    dw_lookups_shutdown(reactor);
+}
+
+bool dw_reactor_prepare_shutdown(dw_reactor *reactor) {
+    reactor->depth++;
+    reactor->stop_asked = true;
+    dw_triggers_fire(reactor, DW_BEFORE_SHUTDOWN);
+    reactor->depth--;
+    return list_empty(&reactor->held) && reactor->state == R_RUNNING;
 }
 
 void dw_reactor_shutdown(dw_reactor *reactor) {
@@ -314,8 +393,8 @@ void dw_reactor_shutdown(dw_reactor *reactor) {
         return;
     }
     reactor->depth++;
-    reactor->stop_asked = true;
-    dw_triggers_fire(reactor, DW_BEFORE_SHUTDOWN);
+    (void)dw_reactor_prepare_shutdown(reactor);
+    dw_triggers_let_go(reactor);
     reactor->state = R_SHUTTING_DOWN;
     disconnect_all(reactor);
     dw_triggers_fire(reactor, DW_DURING_SHUTDOWN);
@@ -340,6 +419,16 @@ void dw_reactor_random(dw_reactor *reactor, void *buffer, size_t len) {
     reactor->wire->random(reactor, buffer, len);
 }
 
+uint64_t dw_reactor_random_number(dw_reactor *reactor) {
+    uint8_t bytes[8];
+    uint64_t number = 0;
+    dw_reactor_random(reactor, bytes, sizeof(bytes));
+    for (size_t i = sizeof(bytes); i-- > 0;) {
+        number = number << 8 | bytes[i];
+    }
+    return number;
+}
+
 uint32_t dw_choose(dw_reactor *reactor, const char *what, uint32_t n) {
     return n > 1 ? reactor->wire->choose(reactor, what, n) : 0;
 }
@@ -358,6 +447,7 @@ dw_reactor_counts dw_reactor_count(const dw_reactor *reactor) {
         .connecting = reactor->connecting_count,
         .ports = reactor->port_count,
         .delayed_calls = dw_timers_count(reactor),
+        .processes = dw_processes_count(reactor),
     };
 }
 
@@ -365,7 +455,13 @@ const char *dw_io_name(const dw_io *io) {
     if (io->kind == DW_IO_PORT) {
         return dw_port_factory_name(io);
     }
+    if (io->kind == DW_IO_DATAGRAM) {
+        return dw_datagram_name(io);
+    }
     const dw_transport *t = DW_CONTAINER_OF(io, const dw_transport, io);
+    if (io->kind == DW_IO_PIPE) {
+        return dw_child_pipe_name(t);
+    }
     return t->protocol != NULL ? t->protocol->cls->name : "";
 }
 

@@ -15,6 +15,8 @@ typedef struct dw_timer_key {
     dw_delayed_call *call;
 } dw_timer_key;
 
+const char dw_where_timers[] = "the heap of delayed calls";
+
 static bool before(dw_time due, uint64_t sequence, dw_time other_due, uint64_t other_sequence) {
     return due < other_due || (due == other_due && sequence < other_sequence);
 }
@@ -68,7 +70,7 @@ static bool heap_reserve(dw_reactor *reactor) {
         return true;
     }
     uint32_t room = timers->room > 0 ? timers->room * 2 : HEAP_FIRST;
-    dw_timer_key *heap = dw_resize(reactor, timers->heap, room * sizeof(*heap));
+    dw_timer_key *heap = dw_resize_at(reactor, timers->heap, room * sizeof(*heap), dw_where_timers);
     if (heap == NULL) {
         return false;
     }
@@ -77,16 +79,19 @@ static bool heap_reserve(dw_reactor *reactor) {
     return true;
 }
 
-static void heap_remove(struct dw_timers *timers, uint32_t place) {
-    timers->count--;
-    if (place == timers->count) {
-        return;
-    }
-    dw_timer_key key = timers->heap[timers->count];
+/* The key takes this place, or the one near it where it belongs. */
+static void heap_settle(struct dw_timers *timers, uint32_t place, dw_timer_key key) {
     if (place > 0 && key_before(&key, &timers->heap[(place - 1) / ARITY])) {
         heap_up(timers, place, key);
     } else {
         heap_down(timers, place, key);
+    }
+}
+
+static void heap_remove(struct dw_timers *timers, uint32_t place) {
+    timers->count--;
+    if (place < timers->count) {
+        heap_settle(timers, place, timers->heap[timers->count]);
     }
 }
 
@@ -172,6 +177,20 @@ static void put_in(dw_delayed_call *call, bool soon) {
     reactor_wake(reactor, call->due_);
 }
 
+/* A call without a delay has nothing to compare its time with while all others have none either;
+ * then the time when the clock was last looked at does as well, on a wire with a real clock, where
+ * looking costs more than all the rest. */
+static dw_time due_after(dw_reactor *reactor, dw_time delay) {
+    struct dw_timers *timers = &reactor->timers;
+    bool real_clock = reactor->wire->wait != NULL && reactor->wire->wake == NULL;
+    if (delay == 0 && real_clock && timers->count == 0 && timers->spare == NULL &&
+        reactor->aborted_head == NULL) {
+        return timers->seen;
+    }
+    timers->seen = reactor_now(reactor);
+    return delay < DW_TIME_MAX - timers->seen ? timers->seen + delay : DW_TIME_MAX;
+}
+
 void dw_reactor_call_later_at(dw_reactor *reactor, dw_delayed_call *call, dw_time delay,
                               dw_delayed_fn fn, void *user, const char *where) {
     if (!dw_contract(reactor, delay >= 0, "contract", "call_later with a negative delay")) {
@@ -180,12 +199,11 @@ void dw_reactor_call_later_at(dw_reactor *reactor, dw_delayed_call *call, dw_tim
     if (pending(call)) {
         take_out(call);
     }
-    dw_time now = reactor_now(reactor);
     call->fn_ = fn;
     call->user_ = user;
     call->reactor_ = reactor;
     call->where_ = where;
-    call->due_ = delay < DW_TIME_MAX - now ? now + delay : DW_TIME_MAX;
+    call->due_ = due_after(reactor, delay);
     call->sequence_ = ++reactor->timers.sequence;
     put_in(call, delay == 0);
 }
@@ -204,10 +222,19 @@ int dw_delayed_call_cancel(dw_delayed_call *call) {
 }
 
 static void move_to(dw_delayed_call *call, dw_time due, bool soon) {
-    take_out(call);
+    struct dw_timers *timers = &call->reactor_->timers;
+    bool stays = call->state_ == IN_HEAP && !soon;
+    if (!stays) {
+        take_out(call);
+    }
     call->due_ = due;
-    call->sequence_ = ++call->reactor_->timers.sequence;
-    put_in(call, soon);
+    call->sequence_ = ++timers->sequence;
+    if (stays) {
+        heap_settle(timers, call->place_, (dw_timer_key){due, call->sequence_, call});
+        reactor_wake(call->reactor_, due);
+    } else {
+        put_in(call, soon);
+    }
 }
 
 /* time + delay, as far as there is time. */
@@ -274,15 +301,16 @@ static void run_call(dw_reactor *reactor, dw_delayed_call *call) {
 
 void dw_timers_run(dw_reactor *reactor, dw_time now) {
     uint64_t limit = reactor->timers.sequence;
+    reactor->timers.seen = now;
     for (;;) {
         dw_delayed_call *call = next_call(&reactor->timers, limit);
         if (call != NULL && call->due_ > now) {
             call = NULL;
         }
         dw_transport *aborted = reactor->aborted_head;
-        if (aborted != NULL && aborted->aborted_sequence <= limit &&
+        if (aborted != NULL && aborted->aborted.sequence <= limit &&
             (call == NULL ||
-             before(aborted->aborted_at, aborted->aborted_sequence, call->due_, call->sequence_))) {
+             before(aborted->aborted.at, aborted->aborted.sequence, call->due_, call->sequence_))) {
             dw_stream_abort_now(aborted);
             dw_reactor_flush(reactor);
         } else if (call != NULL) {
@@ -297,12 +325,46 @@ dw_time dw_timers_next_due(const dw_reactor *reactor) {
     dw_delayed_call *call = next_call(&reactor->timers, UINT64_MAX);
     dw_time due = call != NULL ? call->due_ : DW_TIME_MAX;
     dw_transport *aborted = reactor->aborted_head;
-    return aborted != NULL && aborted->aborted_at < due ? aborted->aborted_at : due;
+    return aborted != NULL && aborted->aborted.at < due ? aborted->aborted.at : due;
 }
 
 const char *dw_reactor_pending_call(const dw_reactor *reactor) {
     const dw_delayed_call *call = next_call(&reactor->timers, UINT64_MAX);
     return call != NULL ? call->where_ : NULL;
+}
+
+static void consider(const dw_delayed_call **best, const dw_delayed_call *last,
+                     const dw_delayed_call *call) {
+    bool after = last == NULL || before(last->due_, last->sequence_, call->due_, call->sequence_);
+    if (after &&
+        (*best == NULL || before(call->due_, call->sequence_, (*best)->due_, (*best)->sequence_))) {
+        *best = call;
+    }
+}
+
+/* The one behind `last` (NULL: the first) of all that are pending, wherever they are. */
+static const dw_delayed_call *call_behind(const struct dw_timers *timers,
+                                          const dw_delayed_call *last) {
+    const dw_delayed_call *best = NULL;
+    for (uint32_t i = 0; i < timers->count; i++) {
+        consider(&best, last, timers->heap[i].call);
+    }
+    for (const dw_delayed_call *call = timers->soon_head; call != NULL; call = call->next_) {
+        consider(&best, last, call);
+    }
+    for (const dw_delayed_call *call = timers->spare; call != NULL; call = call->next_) {
+        consider(&best, last, call);
+    }
+    return best;
+}
+
+size_t dw_reactor_pending_calls(const dw_reactor *reactor, dw_pending_call *out, size_t max) {
+    const dw_delayed_call *call = NULL;
+    size_t count = 0;
+    while (count < max && (call = call_behind(&reactor->timers, call)) != NULL) {
+        out[count++] = (dw_pending_call){call->where_, call->due_};
+    }
+    return count;
 }
 
 size_t dw_timers_count(const dw_reactor *reactor) {

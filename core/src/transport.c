@@ -21,22 +21,32 @@ static bool usable(const dw_transport *t) {
 
 /* ---- Writing ---- */
 
-static bool takes_writes(const dw_transport *t) {
+static inline bool writes_are_taken(const dw_transport *t) {
     unsigned no = T_ABORTED | T_WRITE_CLOSED | T_BROKEN | T_FAILED;
-    return usable(t) && (t->flags & no) == 0;
+    return (t->flags & (T_CONNECTED | no)) == T_CONNECTED;
 }
 
-/* Bytes that lie in the read buffer stay there until the flush, if they are all there is: an echo
- * copies nothing. */
+static bool takes_writes(const dw_transport *t) {
+    return usable(t) && writes_are_taken(t);
+}
+
+static inline void borrow(dw_transport *t, const void *data, size_t len) {
+    dw_reactor *reactor = t->reactor;
+    reactor->borrower = t;
+    reactor->borrowed = (struct iovec){(void *)(uintptr_t)data, len};
+    reactor->received_len = 0; /* one borrower at a time */
+}
+
+/* Bytes that lie in the read buffer stay there until the flush, if they are all there is: what is
+ * passed on as it came is not copied. */
 static bool try_borrow(dw_transport *t, const uint8_t *data, size_t len) {
     dw_reactor *reactor = t->reactor;
-    if (reactor->borrower != NULL || t->out != NULL || reactor->received == NULL ||
-        data < reactor->received || data + len > reactor->received + reactor->received_len) {
+    size_t at = (size_t)((uintptr_t)data - (uintptr_t)reactor->received);
+    if (at >= reactor->received_len || len > reactor->received_len - at || *stream_out(t) != NULL) {
         return false;
     }
-    reactor->borrower = t;
-    reactor->borrowed = data;
-    reactor->borrowed_len = len;
+    dw_stream_mark_dirty(t);
+    borrow(t, data, len);
     return true;
 }
 
@@ -45,15 +55,15 @@ static bool settle_borrow(dw_transport *t) {
     if (reactor->borrower != t) {
         return true;
     }
+    dw_stream_mark_dirty(t);
     reactor->borrower = NULL;
-    return dw_buffer_append(reactor, &t->out, reactor->borrowed, reactor->borrowed_len);
+    return dw_buffer_append(reactor, stream_out(t), reactor->borrowed.iov_base,
+                            reactor->borrowed.iov_len);
 }
 
 static bool append(dw_transport *t, const void *data, size_t len) {
-    if (try_borrow(t, data, len)) {
-        return true;
-    }
-    if (settle_borrow(t) && dw_buffer_append(t->reactor, &t->out, data, len)) {
+    if (settle_borrow(t) && dw_buffer_append(t->reactor, stream_out(t), data, len)) {
+        dw_stream_mark_dirty(t);
         return true;
     }
     dw_stream_abort_later(t, DW_NO_MEMORY);
@@ -64,7 +74,7 @@ static bool append(dw_transport *t, const void *data, size_t len) {
  * 3); it goes, and its protocol is destroyed, when the callback has returned. */
 static void call_producer(dw_transport *t, void (*fn)(dw_producer *producer)) {
     t->busy++;
-    fn(t->extra->producer);
+    fn(stream_extra(t)->producer);
     t->busy--;
     if ((t->flags & T_LOST) != 0) {
         dw_stream_free_if_done(t);
@@ -75,7 +85,7 @@ static void call_producer(dw_transport *t, void (*fn)(dw_producer *producer)) {
 
 /* Repeated at every write over the mark, as in Twisted (vectors/README.md, "Producers"). */
 static void pause_producer(dw_transport *t) {
-    struct dw_extra *extra = t->extra;
+    struct dw_extra *extra = stream_extra(t);
     if (extra != NULL && extra->producer != NULL && extra->streaming &&
         stream_buffered(t) > extra->high) {
         extra->producer_paused = true;
@@ -85,14 +95,26 @@ static void pause_producer(dw_transport *t) {
     }
 }
 
-static void stream_write(dw_transport *t, const void *data, size_t len) {
+static void write_seen(dw_transport *t, const void *data, size_t len) {
     if (len == 0 || !takes_writes(t)) {
         return;
     }
     stream_see(t, DW_SEEN_WRITE, (int)(len < INT_MAX ? len : INT_MAX), data, len);
-    if (append(t, data, len)) {
-        dw_stream_mark_dirty(t);
+    if (try_borrow(t, data, len) || append(t, data, len)) {
         pause_producer(t);
+    }
+}
+
+/* The short way is an echo's: all is there to borrow (`len` 0 becomes the largest number), nobody
+ * is to be flushed before it, and there is no `extra`, which would be where `out` is. Then the list
+ * of those to flush does without it; see reactor_flush. */
+static void stream_write(dw_transport *t, const void *data, size_t len) {
+    const dw_reactor *reactor = t->reactor;
+    if (data == reactor->received && len - 1 < reactor->received_len && writes_are_taken(t) &&
+        t->out == NULL && reactor->dirty_head == NULL && reactor->observe_bytes == NULL) {
+        borrow(t, data, len);
+    } else {
+        write_seen(t, data, len);
     }
 }
 
@@ -110,11 +132,11 @@ static void stream_writev(dw_transport *t, const struct iovec *pieces, size_t co
     size_t first = pieces[0].iov_len < INT_MAX ? pieces[0].iov_len : INT_MAX;
     stream_see(t, DW_SEEN_WRITE, (int)first, pieces[0].iov_base, total);
     for (size_t i = 0; i < count; i++) {
-        if (pieces[i].iov_len > 0 && !append(t, pieces[i].iov_base, pieces[i].iov_len)) {
+        if (pieces[i].iov_len > 0 && !try_borrow(t, pieces[i].iov_base, pieces[i].iov_len) &&
+            !append(t, pieces[i].iov_base, pieces[i].iov_len)) {
             return;
         }
     }
-    dw_stream_mark_dirty(t);
     pause_producer(t);
 }
 
@@ -126,12 +148,13 @@ static void stream_lose_connection(dw_transport *t) {
         return;
     }
     stream_see(t, DW_SEEN_LOSE, 0, NULL, 0);
-    t->flags |= T_DISCONNECTING;
-    dw_stream_watch(t);
     if ((t->flags & T_WRITE_CLOSED) != 0) {
-        /* Nothing is left to flush, so this is the end (vectors/README.md, section 4: 3). */
+        /* Nothing is left to flush, so this is the end, and `disconnecting` was never true
+         * (vectors/README.md, section 4: 3). */
         dw_stream_lost(t, DW_CONNECTION_DONE, 0, NULL);
     } else {
+        t->flags |= T_DISCONNECTING;
+        dw_stream_watch(t);
         dw_stream_mark_dirty(t);
     }
 }
@@ -158,18 +181,20 @@ static void stream_fail(dw_transport *t, const dw_reason *reason) {
         return;
     }
     stream_see(t, DW_SEEN_FAIL, (int)reason->kind, NULL, 0);
-    t->reason_kind = (int16_t)reason->kind;
-    t->reason_errno = (int16_t)reason->sys_errno;
-    t->reason_text = reason->text;
-    t->flags |= T_FAILED;
     if ((t->flags & T_MAKING_SERVER) != 0) {
-        return; /* only logged, and what was written stays */
+        /* Only logged (vectors/README.md, section 4: 9), and what was written stays. */
+        char text[160];
+        t->flags |= T_FAILED;
+        dw_reactor_log(t->reactor, "%s: connection_made failed: %s",
+                       dw_protocol_log_prefix(t->protocol),
+                       dw_reason_format(reason, text, sizeof(text)));
+        return;
     }
-    if (t->reactor->borrower == t) {
-        t->reactor->borrower = NULL;
-    }
-    dw_buffer_release(t->reactor, t->out);
-    t->out = NULL;
+    dw_stream_drop_output(t);
+    t->reason_kind = (int8_t)reason->kind;
+    t->reason_errno = (int16_t)reason->sys_errno;
+    *stream_text(t) = reason->text;
+    t->flags |= T_FAILED;
     dw_stream_watch(t);
     if (t->busy == 0) {
         dw_stream_mark_ready(t);
@@ -198,17 +223,6 @@ static void stream_resume_producing(dw_transport *t) {
 
 /* ---- Producers ---- */
 
-static struct dw_extra *extra_of(dw_transport *t) {
-    if (t->extra == NULL) {
-        t->extra = dw_new(t->reactor, struct dw_extra);
-        if (t->extra != NULL) {
-            t->extra->high = DW_HIGH_WATER_DEFAULT;
-            t->extra->low = DW_LOW_WATER_DEFAULT;
-        }
-    }
-    return t->extra;
-}
-
 static void refuse_producer(dw_producer *producer) {
     if (producer->cls->stop_producing != NULL) {
         producer->cls->stop_producing(producer);
@@ -220,10 +234,11 @@ static int stream_register_producer(dw_transport *t, dw_producer *producer, bool
         refuse_producer(producer);
         return 0;
     }
-    if (t->extra != NULL && t->extra->producer != NULL) {
+    struct dw_extra *extra = stream_extra(t);
+    if (extra != NULL && extra->producer != NULL) {
         return DW_PRODUCER_REGISTERED;
     }
-    struct dw_extra *extra = extra_of(t);
+    extra = dw_stream_make_extra(t);
     if (extra == NULL) {
         dw_stream_abort_later(t, DW_NO_MEMORY);
         refuse_producer(producer);
@@ -239,10 +254,11 @@ static int stream_register_producer(dw_transport *t, dw_producer *producer, bool
 }
 
 static void stream_unregister_producer(dw_transport *t) {
-    if (!usable(t) || t->extra == NULL || t->extra->producer == NULL) {
+    struct dw_extra *extra = usable(t) ? stream_extra(t) : NULL;
+    if (extra == NULL || extra->producer == NULL) {
         return;
     }
-    t->extra->producer = NULL;
+    extra->producer = NULL;
     if ((t->flags & (T_DISCONNECTING | T_LOSE_WRITE)) != 0) {
         dw_stream_mark_dirty(t);
     }
@@ -255,7 +271,7 @@ static int stream_set_write_limits(dw_transport *t, size_t low, size_t high) {
     if (!usable(t)) {
         return 0;
     }
-    struct dw_extra *extra = extra_of(t);
+    struct dw_extra *extra = dw_stream_make_extra(t);
     if (extra == NULL) {
         return DW_NO_MEMORY;
     }
@@ -267,7 +283,7 @@ static int stream_set_write_limits(dw_transport *t, size_t low, size_t high) {
 /* ---- Facts ---- */
 
 static dw_address stream_peer(const dw_transport *t) {
-    return t != NULL ? t->peer : (dw_address){0};
+    return t != NULL ? dw_stream_peer(t) : (dw_address){0};
 }
 
 static dw_address stream_host(dw_transport *t) {
@@ -306,6 +322,17 @@ static bool stream_disconnected(const dw_transport *t) {
     return t == NULL || (t->flags & T_LOST) != 0;
 }
 
+static int stream_send_file_descriptor(dw_transport *t, int fd) {
+    return takes_writes(t) ? dw_passing_queue(t, fd) : DW_NOT_CONNECTED;
+}
+
+static int stream_handle(const dw_transport *t) {
+    if (t == NULL || t->io.socket == DW_SOCKET_NONE || t->reactor->wire->handle == NULL) {
+        return -1;
+    }
+    return t->reactor->wire->handle(t->reactor, &t->io);
+}
+
 static dw_reactor *stream_reactor(const dw_transport *t) {
     return t != NULL ? t->reactor : NULL;
 }
@@ -331,4 +358,6 @@ const struct dw_transport_verbs dw_stream_verbs = {
     .reactor = stream_reactor,
     .get_option = stream_get_option,
     .set_option = stream_set_option,
+    .send_file_descriptor = stream_send_file_descriptor,
+    .handle = stream_handle,
 };

@@ -7,7 +7,9 @@
 #include "internal.h"
 
 void dw_transport_write(dw_transport *t, const void *data, size_t len) {
-    verbs_of(t)->write(t, data, len);
+    if (t != NULL) {
+        ((const struct dw_transport_head *)t)->verbs->write(t, data, len);
+    }
 }
 
 void dw_transport_writev(dw_transport *t, const struct iovec *pieces, size_t count) {
@@ -72,6 +74,14 @@ bool dw_transport_disconnecting(const dw_transport *t) {
 
 bool dw_transport_disconnected(const dw_transport *t) {
     return verbs_of(t)->disconnected(t);
+}
+
+int dw_transport_send_file_descriptor(dw_transport *t, int fd) {
+    return verbs_of(t)->send_file_descriptor(t, fd);
+}
+
+int dw_transport_handle(const dw_transport *t) {
+    return verbs_of(t)->handle(t);
 }
 
 dw_reactor *dw_transport_reactor(const dw_transport *t) {

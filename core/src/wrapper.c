@@ -35,6 +35,11 @@ void dw_protocol_wrapper_data_received(dw_protocol_wrapper *w, const uint8_t *da
 /* As the connection itself does it (stream.c, tell_protocol). */
 void dw_protocol_wrapper_connection_lost(dw_protocol_wrapper *w, const dw_reason *reason) {
     dw_protocol *wrapped = w->wrapped;
+    if (!dw_contract(dw_transport_reactor(w->base.transport), wrapped->transport != NULL,
+                     "contract",
+                     "a wrapper passed connection_lost on twice, or without connection_made")) {
+        return;
+    }
     wrapped->connected = false;
     if (wrapped->cls->connection_lost != NULL) {
         wrapped->cls->connection_lost(wrapped, reason);
@@ -92,12 +97,16 @@ static void outer_data(dw_protocol *protocol, const uint8_t *data, size_t len) {
 
 static void outer_lost(dw_protocol *protocol, const dw_reason *reason) {
     dw_protocol_wrapper *w = wrapper_of_protocol(protocol);
+    bool ours = w->wrapped->cls->destroy != NULL;
     uncount(w);
     if (w->cls->connection_lost != NULL) {
         w->cls->connection_lost(w, reason);
     } else {
         dw_protocol_wrapper_connection_lost(w, reason);
     }
+    /* Without a destroy its owner may have freed it by now. */
+    dw_contract(dw_transport_reactor(protocol->transport), !ours || w->wrapped->transport == NULL,
+                "contract", "a wrapper did not pass connection_lost on");
 }
 
 static void outer_read_lost(dw_protocol *protocol) {
@@ -116,6 +125,11 @@ static void outer_write_lost(dw_protocol *protocol) {
     } else {
         dw_protocol_wrapper_write_connection_lost(w);
     }
+}
+
+static void outer_descriptor(dw_protocol *protocol, int fd) {
+    dw_protocol *wrapped = wrapper_of_protocol(protocol)->wrapped;
+    wrapped->cls->file_descriptor_received(wrapped, fd);
 }
 
 /* A reactor that is freed with open connections comes here without connection_lost. */
@@ -160,10 +174,19 @@ void dw_protocol_wrapper_init(dw_protocol_wrapper *w, const dw_protocol_wrapper_
         .connection_lost = outer_lost,
         .read_connection_lost = inner->read_connection_lost != NULL ? outer_read_lost : NULL,
         .write_connection_lost = inner->write_connection_lost != NULL ? outer_write_lost : NULL,
+        .file_descriptor_received =
+            inner->file_descriptor_received != NULL ? outer_descriptor : NULL,
         .destroy = outer_destroy,
         .log_prefix = inner->log_prefix != NULL ? outer_log_prefix : NULL,
     };
     dw_protocol_init(&w->base, &w->outer_);
+}
+
+dw_protocol *dw_protocol_unwrapped(dw_protocol *protocol) {
+    while (protocol->cls->destroy == outer_destroy) {
+        protocol = wrapper_of_protocol(protocol)->wrapped;
+    }
+    return protocol;
 }
 
 dw_transport *dw_protocol_wrapper_transport(dw_protocol_wrapper *w) {
@@ -320,6 +343,16 @@ static int wrapped_set_option(dw_transport *t, dw_socket_option option, bool on)
     return verbs_of(below)->set_option(below, option, on);
 }
 
+static int wrapped_send_file_descriptor(dw_transport *t, int fd) {
+    return dw_transport_send_file_descriptor(wrapper_of(t)->base.transport, fd);
+}
+
+/* A policy may hold back or change what passes: nobody reaches around it. */
+static int wrapped_handle(const dw_transport *t) {
+    (void)t;
+    return -1;
+}
+
 const struct dw_transport_verbs dw_wrapper_verbs = {
     .write = wrapped_write,
     .writev = wrapped_writev,
@@ -341,6 +374,8 @@ const struct dw_transport_verbs dw_wrapper_verbs = {
     .reactor = wrapped_reactor,
     .get_option = wrapped_get_option,
     .set_option = wrapped_set_option,
+    .send_file_descriptor = wrapped_send_file_descriptor,
+    .handle = wrapped_handle,
 };
 
 /* ---- Factories ---- */
@@ -373,6 +408,10 @@ static dw_protocol *factory_build(dw_factory *base, const dw_address *peer) {
         return DW_PROTOCOL_FAILED;
     }
     return &w->base;
+}
+
+dw_factory *dw_factory_wrapped(dw_factory *factory) {
+    return factory->cls->build_protocol == factory_build ? factory_of(factory)->wrapped : NULL;
 }
 
 static void factory_start(dw_factory *base) {

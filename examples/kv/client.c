@@ -358,8 +358,7 @@ static void reconnect_later(kv_client *client) {
     if (client->closed || !dw_reactor_running(client->reactor)) {
         return;
     }
-    uint32_t chance;
-    dw_reactor_random(client->reactor, &chance, sizeof(chance));
+    uint64_t chance = dw_reactor_random_number(client->reactor);
     dw_time half = client->delay / 2;
     dw_time delay = half + (dw_time)(chance % 1024) * half / 1024;
     client->delay = client->delay > client->options.delay_max / 2 ? client->options.delay_max

@@ -142,7 +142,8 @@ static kv_entry **find_link(kv_store *store, uint64_t hash, kv_slice key) {
 
 int kv_store_init(kv_store *store, dw_reactor *reactor, size_t memory_max) {
     *store = (kv_store){.reactor = reactor, .memory_max = memory_max};
-    dw_reactor_random(reactor, &store->secret, sizeof(store->secret));
+    store->secret.k0 = dw_reactor_random_number(reactor);
+    store->secret.k1 = dw_reactor_random_number(reactor);
     return make_table(store, &store->table, BUCKETS_FIRST) ? 0 : DW_NO_MEMORY;
 }
 

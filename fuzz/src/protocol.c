@@ -6,6 +6,7 @@
  */
 #include "conversation.h"
 #include "drywire/fuzz.h"
+#include "promises.h"
 #include "test_wire.h"
 
 #include <stdlib.h>
@@ -30,6 +31,7 @@ typedef struct fuzz_run {
     size_t mark_count;
     fuzz_mark marks[FUZZ_STEPS_MAX + 1];
     bool pointless; /* refused, or too much output: nothing to compare */
+    fuzz_watch watch;
 } fuzz_run;
 
 static fuzz_conversation talk;
@@ -37,12 +39,12 @@ static fuzz_run joined = {.name = "joined"}, cut = {.name = "cut"};
 
 /* ---- Findings ---- */
 
-static void finding_begin(const char *oracle, const char *sentence) {
+void dw_fuzz_finding_begin(const char *oracle, const char *sentence) {
     fflush(stdout);
     fprintf(stderr, "\ndrywire fuzz: %s: %s\n", oracle, sentence);
 }
 
-static void finding_end(void) {
+void dw_fuzz_finding_end(void) {
     fputs("the conversation:\n", stderr);
     dw_fuzz_print_conversation(stderr, &talk);
     fflush(stderr);
@@ -77,11 +79,11 @@ static void compare_output(void) {
     while (at < len && a->bytes[at] == b->bytes[at]) {
         at++;
     }
-    finding_begin("segmentation", "the same bytes, cut otherwise, got another answer");
+    dw_fuzz_finding_begin("segmentation", "the same bytes, cut otherwise, got another answer");
     fprintf(stderr, "the outputs differ at byte %zu:\n", at);
     print_around(&cut, at);
     print_around(&joined, at);
-    finding_end();
+    dw_fuzz_finding_end();
 }
 
 static void compare_marks(void) {
@@ -90,14 +92,14 @@ static void compare_marks(void) {
         if (a->written == b->written && a->connected == b->connected) {
             continue;
         }
-        finding_begin("segmentation", "the same bytes, cut otherwise, had their effect at "
-                                      "another time");
+        dw_fuzz_finding_begin("segmentation", "the same bytes, cut otherwise, had their effect at "
+                                              "another time");
         fprintf(stderr,
                 "before event %zu (data not counted):\n  cut     %zu bytes written, %s\n"
                 "  joined  %zu bytes written, %s\n",
                 i + 1, a->written, a->connected ? "connected" : "ended", b->written,
                 b->connected ? "connected" : "ended");
-        finding_end();
+        dw_fuzz_finding_end();
     }
 }
 
@@ -105,11 +107,11 @@ static void compare_ends(void) {
     const dw_test_transport *a = cut.test, *b = joined.test;
     if (a->connected != b->connected || a->reason != b->reason || a->sent_fin != b->sent_fin ||
         a->sent_reset != b->sent_reset) {
-        finding_begin("segmentation", "the same bytes, cut otherwise, ended the connection "
-                                      "in another way");
+        dw_fuzz_finding_begin("segmentation", "the same bytes, cut otherwise, ended the connection "
+                                              "in another way");
         print_end(&cut);
         print_end(&joined);
-        finding_end();
+        dw_fuzz_finding_end();
     }
 }
 
@@ -120,21 +122,21 @@ static void check_counts(dw_reactor *reactor) {
     if (counts.connections + counts.connecting + counts.ports + counts.delayed_calls == 0) {
         return;
     }
-    finding_begin("leak", "something is still going on after the end");
+    dw_fuzz_finding_begin("leak", "something is still going on after the end");
     fprintf(stderr, "  %zu connections, %zu attempts to connect, %zu ports, %zu delayed calls\n",
             counts.connections, counts.connecting, counts.ports, counts.delayed_calls);
-    finding_end();
+    dw_fuzz_finding_end();
 }
 
 static void check_blocks(const dw_test_transport *test) {
     if (test->block_count == 0) {
         return;
     }
-    finding_begin("leak", "memory was not given back");
+    dw_fuzz_finding_begin("leak", "memory was not given back");
     for (const test_block *b = test->blocks.next; b != &test->blocks; b = b->next) {
         fprintf(stderr, "  %zu bytes from %s\n", b->size, b->where);
     }
-    finding_end();
+    dw_fuzz_finding_end();
 }
 
 /* ---- One run ---- */
@@ -166,12 +168,14 @@ static void perform(fuzz_run *run, const fuzz_step *step, size_t len) {
     dw_test_transport *test = run->test;
     if (step->event == FUZZ_DATA) {
         dw_test_transport_receive(test, talk.bytes + step->at, len);
+        dw_fuzz_watch_data(&run->watch, test, talk.bytes, step->at + len);
         return;
     }
     mark(run);
     switch (step->event) {
     case FUZZ_TIME:
         dw_test_transport_advance(test, step->amount);
+        dw_fuzz_watch_time(&run->watch, test, talk.has_room);
         break;
     case FUZZ_ROOM:
         dw_test_transport_set_room(test, step->amount < 0 ? SIZE_MAX : (size_t)step->amount);
@@ -210,14 +214,9 @@ static void hang_up(fuzz_run *run) {
 }
 
 static dw_factory *connect_target(fuzz_run *run, const dw_fuzz_protocol *target) {
-    dw_reactor *reactor = dw_test_transport_reactor(run->test);
-    dw_factory *factory = target->factory != NULL ? target->factory(reactor) : NULL;
-    dw_protocol *protocol = target->protocol != NULL ? target->protocol(reactor) : NULL;
-    if (factory != NULL) {
-        dw_test_transport_build(run->test, factory);
-    } else if (protocol != NULL) {
-        dw_test_transport_connect(run->test, protocol);
-    }
+    dw_factory *factory = NULL;
+    dw_protocol *protocol = dw_fuzz_connect(target, run->test, &factory);
+    run->watch = dw_fuzz_watch_begin(run->test, protocol, factory);
     run->pointless = run->test->reactor.connection_count == 0 && !run->test->connected;
     return factory;
 }
@@ -279,5 +278,6 @@ int dw_fuzz_protocol_run(const dw_fuzz_protocol *target, const uint8_t *data, si
             compare();
         }
     }
+    dw_fuzz_try_promises(target, cut.watch.promises, &talk, cut.test);
     return 0;
 }

@@ -21,10 +21,6 @@ static int live_init(struct dw_live *live) {
     live->wake_read = live->wake_write = -1;
     live->reserve = -1;
     live->signal_seat = -1;
-    int error = dw_resolver_init(&live->resolver);
-    if (error != 0) {
-        return error;
-    }
     int fds[2];
     if (sys->pipe2(fds, O_NONBLOCK | O_CLOEXEC) != 0) {
         return -errno;
@@ -42,7 +38,6 @@ static void close_unless_none(struct dw_live *live, int fd) {
 }
 
 static void live_fini(struct dw_live *live) {
-    dw_resolver_fini(live);
     dw_live_reserve_drop(live);
     close_unless_none(live, live->wake_read);
     close_unless_none(live, live->wake_write);
@@ -63,11 +58,16 @@ struct dw_live *dw_live_new(size_t size, const dw_poll_options *options,
         return NULL;
     }
     memset(live, 0, size);
-    dw_reactor_init(&live->base, wire, allocator);
+    live->own = *allocator;
+    dw_allocator inner = options->allocator != NULL ? *allocator : dw_slabs_allocator(&live->slabs);
+    dw_reactor_init(&live->base, wire, &inner);
     live->sys = sys;
     live->poller = poller;
     live->no_signals = options->no_signals;
     int error = live_init(live);
+    if (error == 0) {
+        error = dw_names_init(live, options);
+    }
     if (error != 0) {
         dw_reactor_free(&live->base);
         errno = -error;
@@ -78,15 +78,24 @@ struct dw_live *dw_live_new(size_t size, const dw_poll_options *options,
 
 void dw_live_destroy(dw_reactor *reactor) {
     struct dw_live *live = dw_live_of(reactor);
+    dw_names_fini(live); /* it may have descriptors watched */
     live->poller->fini(live);
     live_fini(live);
-    const dw_allocator allocator = reactor->allocator;
-    allocator.release(allocator.user, live);
+    dw_slabs_fini(&live->slabs);
+    const dw_allocator own = live->own;
+    own.release(own.user, live);
 }
 
+/* The caller may be a signal handler, and what it interrupted look at errno next. */
 void dw_live_wake(struct dw_live *live) {
+    int saved = errno;
     /* EAGAIN: the pipe is full of reasons to wake up already. */
     (void)!live->sys->write(live->wake_write, "", 1);
+    errno = saved;
+}
+
+void dw_live_wake_from_thread(dw_reactor *reactor) {
+    dw_live_wake(dw_live_of(reactor));
 }
 
 void dw_live_woken(struct dw_live *live) {
@@ -98,7 +107,8 @@ void dw_live_woken(struct dw_live *live) {
         }
     }
     dw_signals_look(live);
-    dw_resolver_answer(live);
+    dw_live_children_look(live);
+    dw_name_threads_answer(live);
 }
 
 static dw_time clock_now(struct dw_live *live, clockid_t clock) {

@@ -174,7 +174,11 @@ static void poll_fini(struct dw_live *live) {
     dw_free(&live->base, self->ios);
 }
 
-static const struct dw_poller poller = {poll_reserve, poll_forget, poll_fini};
+static const struct dw_poller poller = {
+    .reserve = poll_reserve,
+    .forget = poll_forget,
+    .fini = poll_fini,
+};
 
 static const dw_wire poll_wire = {
     .name = "poll",
@@ -182,6 +186,7 @@ static const dw_wire poll_wire = {
     DW_LIVE_NAME_SLOTS,
     DW_LIVE_SOCKET_SLOTS,
     DW_LIVE_STREAM_SLOTS,
+    DW_LIVE_PROCESS_SLOTS,
     .watch = poll_watch,
     .wait = poll_wait,
 };
@@ -214,6 +219,15 @@ dw_reactor *dw_poll_new(const dw_poll_options *options, const struct dw_syscalls
 
 dw_reactor *dw_poll_reactor_new(const dw_poll_options *options) {
     return dw_poll_new(options, &dw_syscalls_libc);
+}
+
+size_t dw_poll_reactor_descriptors(const dw_reactor *reactor, struct pollfd *out, size_t max) {
+    if (reactor->wire != &poll_wire) {
+        return 0;
+    }
+    const struct poll_reactor *self = (const struct poll_reactor *)reactor;
+    memcpy(out, self->fds, (max < self->count ? max : self->count) * sizeof(*out));
+    return self->count;
 }
 
 int dw_poll_reactor_signal(const dw_reactor *reactor) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TCP sockets for the live wire: the slots of dw_wire that are little more than one system call.
- * All descriptors are non-blocking and close-on-exec from birth. A call that a signal interrupts is
- * repeated, DW_EINTR_MAX times at most; errors go back to core as negative errno values.
+ * Stream sockets for the live wire, TCP and UNIX, and the opening, adopting and closing of all
+ * kinds: the slots of dw_wire that are little more than one system call. All descriptors are
+ * non-blocking and close-on-exec from birth. A call that a signal interrupts is repeated,
+ * DW_EINTR_MAX times at most; errors go back to core as negative errno values.
  */
 #include "live.h"
 
@@ -13,93 +14,8 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-/* Room for either kind of address, in the types that the calls want. */
-union socket_address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
 static int fd_of(const dw_io *io) {
     return (int)io->socket;
-}
-
-/* ---- Addresses ---- */
-
-void dw_live_address_from(dw_address *out, const struct sockaddr *from) {
-    memset(out, 0, sizeof(*out));
-    if (from->sa_family == AF_INET) {
-        struct sockaddr_in v4;
-        memcpy(&v4, from, sizeof(v4));
-        out->kind = DW_ADDRESS_IPV4;
-        out->port = ntohs(v4.sin_port);
-        memcpy(out->ip, &v4.sin_addr, 4);
-    } else if (from->sa_family == AF_INET6) {
-        struct sockaddr_in6 v6;
-        memcpy(&v6, from, sizeof(v6));
-        out->kind = DW_ADDRESS_IPV6;
-        out->port = ntohs(v6.sin6_port);
-        out->scope_id = v6.sin6_scope_id;
-        memcpy(out->ip, &v6.sin6_addr, 16);
-    }
-}
-
-/* Returns the length used, 0 for DW_ADDRESS_NONE. */
-static socklen_t address_to(union socket_address *out, const dw_address *address) {
-    memset(out, 0, sizeof(*out));
-    if (address->kind == DW_ADDRESS_IPV4) {
-        out->v4.sin_family = AF_INET;
-        out->v4.sin_port = htons(address->port);
-        memcpy(&out->v4.sin_addr, address->ip, 4);
-        return sizeof(out->v4);
-    }
-    if (address->kind == DW_ADDRESS_IPV6) {
-        out->v6.sin6_family = AF_INET6;
-        out->v6.sin6_port = htons(address->port);
-        out->v6.sin6_scope_id = address->scope_id;
-        memcpy(&out->v6.sin6_addr, address->ip, 16);
-        return sizeof(out->v6);
-    }
-    return 0;
-}
-
-int dw_live_local_address(dw_reactor *reactor, dw_io *io, dw_address *out) {
-    union socket_address address;
-    memset(&address, 0, sizeof(address));
-    socklen_t len = sizeof(address);
-    if (dw_live_of(reactor)->sys->getsockname(fd_of(io), &address.any, &len) != 0) {
-        return -errno;
-    }
-    dw_live_address_from(out, &address.any);
-    return 0;
-}
-
-/* ---- Options ---- */
-
-static int set_int(struct dw_live *live, int fd, int level, int name, int value) {
-    return live->sys->setsockopt(fd, level, name, &value, sizeof(value)) != 0 ? -errno : 0;
-}
-
-static void option_names(dw_socket_option option, int *level, int *name) {
-    bool no_delay = option == DW_OPTION_NO_DELAY;
-    *level = no_delay ? IPPROTO_TCP : SOL_SOCKET;
-    *name = no_delay ? TCP_NODELAY : SO_KEEPALIVE;
-}
-
-int dw_live_get_option(dw_reactor *reactor, dw_io *io, dw_socket_option option) {
-    int level, name, value = 0;
-    socklen_t len = sizeof(value);
-    option_names(option, &level, &name);
-    if (dw_live_of(reactor)->sys->getsockopt(fd_of(io), level, name, &value, &len) != 0) {
-        return -errno;
-    }
-    return value != 0;
-}
-
-int dw_live_set_option(dw_reactor *reactor, dw_io *io, dw_socket_option option, int value) {
-    int level, name;
-    option_names(option, &level, &name);
-    return set_int(dw_live_of(reactor), fd_of(io), level, name, value);
 }
 
 /* ---- Opening ---- */
@@ -118,7 +34,20 @@ static int keep(struct dw_live *live, dw_io *io, int fd, uint8_t family) {
     }
     io->socket = fd;
     io->family = family;
-    return 0;
+    int error = live->poller->opened != NULL ? live->poller->opened(live, io) : 0;
+    if (error != 0) {
+        live->poller->forget(live, io);
+        if (io->kind != DW_IO_WATCHED) {
+            (void)live->sys->close(fd);
+        }
+        io->socket = DW_SOCKET_NONE;
+    }
+    return error;
+}
+
+/* The kernel had nothing, or no more than this: `what` has to be reported anew. */
+static void used_up(dw_io *io, unsigned what) {
+    io->state &= (uint8_t)~what;
 }
 
 int dw_live_open(dw_reactor *reactor, dw_io *io, dw_address_kind kind) {
@@ -127,36 +56,115 @@ int dw_live_open(dw_reactor *reactor, dw_io *io, dw_address_kind kind) {
     if (error != 0) {
         return error;
     }
-    int family = kind == DW_ADDRESS_IPV6 ? AF_INET6 : AF_INET;
-    int fd = live->sys->socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    int family = kind == DW_ADDRESS_UNIX ? AF_UNIX : kind == DW_ADDRESS_IPV6 ? AF_INET6 : AF_INET;
+    int type = io->kind == DW_IO_DATAGRAM ? SOCK_DGRAM : SOCK_STREAM;
+    int fd = live->sys->socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     return keep(live, io, fd < 0 ? -errno : fd, (uint8_t)kind);
+}
+
+/* ---- Adopting ---- */
+
+static int int_option(struct dw_live *live, int fd, int name, int *value) {
+    socklen_t len = sizeof(*value);
+    return live->sys->getsockopt(fd, SOL_SOCKET, name, value, &len) != 0 ? -errno : 0;
+}
+
+/* Whether `fd` is a socket of io's kind: listening for a port, connected for a connection. Sets its
+ * family. */
+static int check_adopted(struct dw_live *live, dw_io *io, int fd, uint8_t *family) {
+    int type = 0, listens = 0;
+    dw_address address;
+    dw_io looked_at = {.socket = fd};
+    int error = int_option(live, fd, SO_TYPE, &type);
+    if (error == 0) {
+        error = int_option(live, fd, SO_ACCEPTCONN, &listens);
+    }
+    if (error == 0) {
+        error = dw_live_local_address(&live->base, &looked_at, &address);
+    }
+    if (error == 0 && io->kind == DW_IO_STREAM) {
+        error = dw_live_remote_address(&live->base, &looked_at, &address);
+    }
+    if (error != 0) {
+        return error;
+    }
+    *family = address.kind;
+    bool fits = type == (io->kind == DW_IO_DATAGRAM ? SOCK_DGRAM : SOCK_STREAM) &&
+                (listens != 0) == (io->kind == DW_IO_PORT) && address.kind != DW_ADDRESS_NONE;
+    return fits ? 0 : -EINVAL;
+}
+
+/* A duplicate shares its file description, so the program's own descriptor does not block any more
+ * either (dup(2)). */
+static int adopt_socket(struct dw_live *live, dw_io *io, int fd) {
+    uint8_t family = DW_ADDRESS_NONE;
+    int error = check_adopted(live, io, fd, &family);
+    if (error == 0) {
+        error = reserve(live);
+    }
+    if (error != 0) {
+        return error;
+    }
+    int own = live->sys->duplicate(fd);
+    if (own >= 0 && live->sys->set_nonblocking(own) != 0) {
+        int failed = -errno;
+        (void)live->sys->close(own);
+        return keep(live, io, failed, family);
+    }
+    return keep(live, io, own < 0 ? -errno : own, family);
+}
+
+/* POLLNVAL is how poll(2) says that there is no such descriptor. */
+static bool is_open(struct dw_live *live, int fd) {
+    const struct timespec no_time = {.tv_sec = 0};
+    struct pollfd probe = {.fd = fd};
+    return live->sys->ppoll(&probe, 1, &no_time, NULL) <= 0 || (probe.revents & POLLNVAL) == 0;
 }
 
 int dw_live_adopt(dw_reactor *reactor, dw_io *io, int fd) {
     struct dw_live *live = dw_live_of(reactor);
     if (io->kind != DW_IO_WATCHED) {
-        return -EINVAL;
+        return adopt_socket(live, io, fd);
     }
-    int error = reserve(live);
+    int error = is_open(live, fd) ? reserve(live) : -EBADF;
     return error != 0 ? error : keep(live, io, fd, DW_ADDRESS_NONE);
 }
 
-int dw_live_bind(dw_reactor *reactor, dw_io *io, const dw_address *address) {
-    struct dw_live *live = dw_live_of(reactor);
-    if (io->kind == DW_IO_PORT) {
-        /* A server restarts while connections of its past self linger in TIME_WAIT; and "::" means
-         * all addresses of both kinds, whatever the system's default (ipv6(7)). */
-        int error = set_int(live, fd_of(io), SOL_SOCKET, SO_REUSEADDR, 1);
-        if (error == 0 && address->kind == DW_ADDRESS_IPV6) {
-            error = set_int(live, fd_of(io), IPPROTO_IPV6, IPV6_V6ONLY, 0);
-        }
-        if (error != 0) {
-            return error;
-        }
+/* ---- Binding, listening, connecting ---- */
+
+/* A server restarts while connections of its past self linger in TIME_WAIT; and "::" means all
+ * addresses of both kinds, whatever the system's default (ipv6(7)). Not SO_REUSEADDR for datagrams:
+ * there it lets a second port take the first one's traffic (socket(7)). */
+static int prepare_bind(dw_reactor *reactor, const dw_io *io, const dw_address *address) {
+    int error = 0;
+    bool ip = address->kind != DW_ADDRESS_UNIX;
+    if (ip && io->kind == DW_IO_PORT) {
+        error = dw_live_set_int(reactor, io, SOL_SOCKET, SO_REUSEADDR, 1);
     }
-    union socket_address to;
-    socklen_t len = address_to(&to, address);
-    return live->sys->bind(fd_of(io), &to.any, len) != 0 ? -errno : 0;
+    if (error == 0 && address->kind == DW_ADDRESS_IPV6 &&
+        (io->kind == DW_IO_PORT || io->kind == DW_IO_DATAGRAM)) {
+        error = dw_live_set_int(reactor, io, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    }
+    return error;
+}
+
+int dw_live_take(struct dw_live *live, dw_io *io, int fd) {
+    int error = reserve(live);
+    if (error != 0) {
+        (void)live->sys->close(fd);
+        return error;
+    }
+    return keep(live, io, fd, DW_ADDRESS_NONE);
+}
+
+int dw_live_bind(dw_reactor *reactor, dw_io *io, const dw_address *address) {
+    int error = prepare_bind(reactor, io, address);
+    if (error != 0) {
+        return error;
+    }
+    union dw_live_sockaddr to;
+    socklen_t len = dw_live_address_to(&to, address);
+    return dw_live_of(reactor)->sys->bind(fd_of(io), &to.any, len) != 0 ? -errno : 0;
 }
 
 int dw_live_listen(dw_reactor *reactor, dw_io *io, int backlog) {
@@ -164,8 +172,8 @@ int dw_live_listen(dw_reactor *reactor, dw_io *io, int backlog) {
 }
 
 int dw_live_connect(dw_reactor *reactor, dw_io *io, const dw_address *address) {
-    union socket_address to;
-    socklen_t len = address_to(&to, address);
+    union dw_live_sockaddr to;
+    socklen_t len = dw_live_address_to(&to, address);
     if (dw_live_of(reactor)->sys->connect(fd_of(io), &to.any, len) == 0) {
         return 0;
     }
@@ -198,12 +206,13 @@ void dw_live_reserve_drop(struct dw_live *live) {
 }
 
 /* Returns a descriptor or -errno. */
-static int accept_one(struct dw_live *live, int listener, union socket_address *peer) {
+static int accept_one(struct dw_live *live, int listener, dw_address *peer) {
     for (int i = 0; i < DW_EINTR_MAX; i++) {
-        memset(peer, 0, sizeof(*peer));
-        socklen_t len = sizeof(*peer);
-        int fd = live->sys->accept4(listener, &peer->any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        union dw_live_sockaddr from; /* `len` bytes of it will be set */
+        socklen_t len = sizeof(from);
+        int fd = live->sys->accept4(listener, &from.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
+            dw_live_address_from(peer, &from.any, len);
             return fd;
         }
         if (errno != EINTR) {
@@ -217,7 +226,7 @@ static int accept_one(struct dw_live *live, int listener, union socket_address *
  * readable for ever. So the reserve is given up for it, it is closed, and the reserve taken back.
  * Linux looks for a descriptor before it looks at the queue, which may turn out to be empty. */
 static int accept_and_drop(struct dw_live *live, int listener) {
-    union socket_address peer;
+    dw_address peer;
     dw_live_reserve_drop(live);
     int fd = accept_one(live, listener, &peer);
     if (fd >= 0) {
@@ -234,51 +243,98 @@ int dw_live_accept(dw_reactor *reactor, dw_io *listener, dw_io *conn, dw_address
     if (error != 0) {
         return error;
     }
-    union socket_address from;
-    int fd = accept_one(live, fd_of(listener), &from);
+    int fd = accept_one(live, fd_of(listener), peer);
     error = keep(live, conn, fd, listener->family);
     if (error == -EMFILE || error == -ENFILE) {
         return accept_and_drop(live, fd_of(listener));
-    }
-    if (error == 0) {
-        dw_live_address_from(peer, &from.any);
     }
     return error;
 }
 
 /* ---- Streams ---- */
 
+DW_SELDOM ssize_t dw_live_recv_failed(struct dw_live *live, dw_io *io) {
+    ssize_t got = -1;
+    for (int i = 1; i < DW_EINTR_MAX && got < 0 && errno == EINTR; i++) {
+        got = live->sys->recv(fd_of(io), live->received, sizeof(live->received), 0);
+    }
+    if (got >= 0) {
+        return got;
+    }
+    if (errno == EINTR) {
+        return -EAGAIN; /* and may be readable still */
+    }
+    used_up(io, DW_READABLE);
+    return -errno;
+}
+
 ssize_t dw_live_recv(dw_reactor *reactor, dw_io *io, const uint8_t **data) {
     struct dw_live *live = dw_live_of(reactor);
-    *data = live->received;
-    for (int i = 0; i < DW_EINTR_MAX; i++) {
-        ssize_t got = live->sys->recv(fd_of(io), live->received, sizeof(live->received), 0);
-        if (got >= 0) {
-            return got;
-        }
-        if (errno != EINTR) {
-            return -errno;
-        }
+    if (io->family == DW_ADDRESS_UNIX) {
+        return dw_live_recv_unix(reactor, io, data);
     }
-    return -EAGAIN;
+    if (io->kind == DW_IO_PIPE) {
+        return dw_live_pipe_recv(live, io, data);
+    }
+    *data = live->received;
+    ssize_t got = live->sys->recv(fd_of(io), live->received, sizeof(live->received), 0);
+    if (got < 0) {
+        return dw_live_recv_failed(live, io);
+    }
+    if ((size_t)got < sizeof(live->received) && (io->state & DW_LIVE_HUNG_UP) == 0) {
+        used_up(io, DW_READABLE);
+    }
+    return got;
+}
+
+static ssize_t send_once(struct dw_live *live, int fd, const struct iovec *pieces, int count) {
+    if (count == 1) {
+        return live->sys->send(fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL);
+    }
+    /* More pieces than IOV_MAX are an error to the kernel; to core it is a short write. */
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces,
+                             .msg_iovlen = (size_t)(count < IOV_MAX ? count : IOV_MAX)};
+    return live->sys->sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+/* The first attempt has failed, with errno. */
+DW_SELDOM static ssize_t send_failed(struct dw_live *live, dw_io *io, const struct iovec *pieces,
+                                     int count) {
+    ssize_t sent = -1;
+    for (int i = 1; i < DW_EINTR_MAX && sent < 0 && errno == EINTR; i++) {
+        sent = send_once(live, fd_of(io), pieces, count);
+    }
+    if (sent >= 0) {
+        return sent;
+    }
+    if (errno == EINTR) {
+        return -EAGAIN; /* and may be writable still */
+    }
+    used_up(io, DW_WRITABLE);
+    return -errno;
+}
+
+DW_SELDOM static ssize_t send_otherwise(struct dw_live *live, dw_io *io, const struct iovec *pieces,
+                                        int count) {
+    if (io->kind == DW_IO_PIPE) {
+        return dw_live_pipe_send(live, io, pieces, count);
+    }
+    ssize_t sent = send_once(live, fd_of(io), pieces, count);
+    return sent >= 0 ? sent : send_failed(live, io, pieces, count);
 }
 
 ssize_t dw_live_send(dw_reactor *reactor, dw_io *io, const struct iovec *pieces, int count) {
     struct dw_live *live = dw_live_of(reactor);
-    /* More pieces than IOV_MAX are an error to the kernel; to core it is a short write. */
-    size_t pieces_now = (size_t)(count < IOV_MAX ? count : IOV_MAX);
-    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces,
-                             .msg_iovlen = pieces_now};
-    for (int i = 0; i < DW_EINTR_MAX; i++) {
-        ssize_t sent = live->sys->sendmsg(fd_of(io), &message, MSG_NOSIGNAL);
-        if (sent >= 0) {
-            return sent;
-        }
-        if (errno != EINTR) {
-            return -errno;
-        }
+    if (count != 1 || io->kind == DW_IO_PIPE) {
+        return send_otherwise(live, io, pieces, count);
     }
-    return -EAGAIN;
+    ssize_t sent = live->sys->send(fd_of(io), pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL);
+    return sent >= 0 ? sent : send_failed(live, io, pieces, 1);
+}
+
+int dw_live_handle(dw_reactor *reactor, const dw_io *io) {
+    (void)reactor;
+    return fd_of(io);
 }
 
 int dw_live_shutdown(dw_reactor *reactor, dw_io *io) {
@@ -295,7 +351,7 @@ void dw_live_close(dw_reactor *reactor, dw_io *io, bool reset) {
         io->socket = DW_SOCKET_NONE; /* the program's own */
         return;
     }
-    if (reset) {
+    if (reset && io->family != DW_ADDRESS_UNIX && io->kind != DW_IO_PIPE) {
         /* Lingering for no time is how one asks for a RST (socket(7), RFC 9293 section 3.10.5). */
         const struct linger none = {.l_onoff = 1, .l_linger = 0};
         (void)live->sys->setsockopt(fd_of(io), SOL_SOCKET, SO_LINGER, &none, sizeof(none));

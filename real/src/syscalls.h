@@ -7,12 +7,20 @@
 #ifndef DRYWIRE_REAL_SYSCALLS_H
 #define DRYWIRE_REAL_SYSCALLS_H
 
+#include <ifaddrs.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
+#ifdef __linux__
+#include <sys/epoll.h>
+#endif
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 
 struct dw_syscalls {
@@ -22,19 +30,48 @@ struct dw_syscalls {
     int (*accept4)(int fd, struct sockaddr *address, socklen_t *len, int flags);
     int (*connect)(int fd, const struct sockaddr *address, socklen_t len);
     ssize_t (*recv)(int fd, void *buffer, size_t len, int flags);
+    ssize_t (*send)(int fd, const void *data, size_t len, int flags);
     ssize_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
+    ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags);
     int (*shutdown)(int fd, int how);
     int (*close)(int fd);
+    int (*duplicate)(int fd); /* fcntl(2), F_DUPFD_CLOEXEC */
+    int (*set_nonblocking)(int fd);
     int (*getsockname)(int fd, struct sockaddr *address, socklen_t *len);
+    int (*getpeername)(int fd, struct sockaddr *address, socklen_t *len);
     int (*getsockopt)(int fd, int level, int name, void *value, socklen_t *len);
     int (*setsockopt)(int fd, int level, int name, const void *value, socklen_t len);
+    int (*chmod)(const char *path, mode_t mode);
+    int (*unlink)(const char *path);
+    int (*lstat)(const char *path, struct stat *out);
+    int (*getifaddrs)(struct ifaddrs **out);
+    void (*freeifaddrs)(struct ifaddrs *list);
+    unsigned (*if_nametoindex)(const char *name);
 
     int (*ppoll)(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                  const sigset_t *mask);
+#ifdef __linux__
+    int (*epoll_create1)(int flags);
+    int (*epoll_ctl)(int epoll, int operation, int fd, struct epoll_event *event);
+    /* Waits `timeout` nanoseconds, not at all (0), or for ever (negative). */
+    int (*epoll_wait)(int epoll, struct epoll_event *events, int max, int64_t timeout);
+#endif
     int (*pipe2)(int fds[2], int flags);
     int (*open)(const char *path, int flags);
     ssize_t (*read)(int fd, void *buffer, size_t len);
     ssize_t (*write)(int fd, const void *buffer, size_t len);
+    ssize_t (*writev)(int fd, const struct iovec *pieces, int count);
+    int (*fcntl)(int fd, int command, int value);
+
+    /* Child processes. Calls run(user), which does not return, in a new process that has our memory
+     * and goes before us (vfork(2)); returns its pid. */
+    pid_t (*vfork_run)(void (*run)(void *user), void *user);
+    int (*pidfd_open)(pid_t pid, unsigned flags);
+    int (*pidfd_send_signal)(int pidfd, int signal);
+    int (*waitid)(idtype_t type, id_t id, siginfo_t *info, int options);
+    int (*kill)(pid_t pid, int signal);
+    int (*close_range)(unsigned first, unsigned last, unsigned flags); /* in the child */
+    int (*pthread_sigmask)(int how, const sigset_t *set, sigset_t *old);
 
     int (*clock_gettime)(clockid_t clock, struct timespec *out);
     ssize_t (*getrandom)(void *buffer, size_t len, unsigned flags);

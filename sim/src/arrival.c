@@ -26,7 +26,7 @@ void sim_arrival_refusal_lost(sim_end *client) {
     sim_end *server = peer_of(client);
     server->flags &= ~(uint32_t)E_CLOSED;
     sim_flight_send_empty(client, PACKET_SYN);
-    sim_queue_remove(&client->host->world->queue, &server->arrival);
+    sim_queue_remove(&end_world(client)->queue, &chain_first(server->flight)->event);
     sim_flight_lose_first(server);
 }
 
@@ -34,7 +34,7 @@ void sim_arrival_refusal_lost(sim_end *client) {
 static void syn_arrives(sim_end *server) {
     sim_end *client = peer_of(server);
     sim_conn *conn = conn_of(server);
-    sim_listener *listener = sim_listener_find(server->host, server->port);
+    sim_listener *listener = sim_listener_find(end_host(server), server->port, conn_of(server)->family);
     if ((client->flags & (E_CLOSED | E_DEAD)) != 0) {
         server->flags |= E_CLOSED;
         sim_flight_drop_first(server);
@@ -43,17 +43,17 @@ static void syn_arrives(sim_end *server) {
     }
     if ((server->flags & E_SYN_SEEN) == 0) {
         server->flags |= E_SYN_SEEN;
-        uint64_t drops = sim_flow_draw(client, SIM_SYN_DROP, &conn->syn_drops, SYN_RETRIES + 1);
+        uint64_t drops = sim_flow_draw(client, SIM_SYN_DROP, client, syn_drops, SYN_RETRIES + 1);
         if (drops > 0) {
             /* Retries come 1, 3, 7, ... times the first wait after the first SYN. */
             sim_flow_trace(client, ' ', "SYN lost");
             server->tries = (uint8_t)drops;
-            sim_flight_delay(server, server->host->world->now +
+            sim_flight_delay(server, end_world(server)->now +
                                          SYN_RETRY_FIRST * (((dw_time)1 << drops) - 1));
             return;
         }
     }
-    if (listener == NULL || sim_flow_draw(client, SIM_REFUSE, &conn->refuses, 2) != 0) {
+    if (listener == NULL || sim_flow_draw(client, SIM_REFUSE, client, refuses, 2) != 0) {
         syn_refused(server);
     } else if (listener->accept_count >= listener->backlog) {
         sim_flight_lose_first(
@@ -81,7 +81,7 @@ static void syn_ack_arrives(sim_end *client) {
 }
 
 static void ack_arrives(sim_end *server) {
-    sim_listener *listener = sim_listener_find(server->host, server->port);
+    sim_listener *listener = sim_listener_find(end_host(server), server->port, conn_of(server)->family);
     if (listener != NULL && listener->accept_count >= listener->backlog) {
         sim_flight_lose_first(server); /* Linux drops this too while the accept queue is full */
         return;
@@ -91,6 +91,7 @@ static void ack_arrives(sim_end *server) {
         sim_stream_close(server, true);
     } else {
         sim_listener_enqueue(listener, conn_of(server));
+        sim_listener_ready(listener);
     }
 }
 
@@ -109,44 +110,67 @@ static void close_between(sim_end *to) {
     sim_end_dispatch(to);
 }
 
-static void queue_segment(sim_end *to, sim_segment *segment) {
-    segment->next = NULL;
-    if (to->queue_tail != NULL) {
-        to->queue_tail->next = segment;
-    } else {
-        to->queue_head = segment;
-    }
-    to->queue_tail = segment;
+bool sim_arrival_data(sim_end *to, sim_segment *segment) {
+    bool held = (to->flags & E_HELD) != 0;
+    chain_add(&to->queue, segment);
     to->unread += segment->len;
+    sim_end_unhold(to);
+    if (!held && sim_flow_draw(peer_of(to), SIM_JOIN, to, joins, 2) != 0) {
+        to->flags |= E_HELD;
+        sim_end_unready(to);
+        sim_end_ready_at(to, end_world(to)->now + JOIN_WAIT);
+        return false;
+    }
+    return true;
+}
+
+/* Nothing waits before it, nobody but the reader cares, and the reader gets CPU. */
+static bool passes_straight(const sim_end *to, const sim_end *from) {
+    const dw_host *host = end_host(to);
+    return to->queue == NULL && to->io != NULL && to->io->want == DW_READABLE &&
+           to->io->kind == DW_IO_STREAM && host->power == POWER_UP &&
+           host->stalled_until <= host->world->now &&
+           (host->world->choices.active & (1u << SIM_JOIN | 1u << SIM_CUT)) == 0 &&
+           (from->aside == NULL || from->aside->blocked == NULL);
+}
+
+/* Somebody in between resets both; when he has closed before, only the sender is left to be told. */
+static void reset_between(sim_end *to) {
+    sim_flight_drop(to);
+    sim_flight_reset(to);
+    if ((to->flags & E_BETWEEN) == 0) {
+        sim_end_died(to, ECONNRESET);
+    }
+}
+
+void sim_arrival_broken(sim_end *to, bool reset) {
+    if (chain_first(to->flight)->packet == PACKET_SYN) {
+        syn_refused(to);
+    } else if (reset) {
+        reset_between(to);
+    } else {
+        close_between(to);
+    }
 }
 
 static void data_arrives(sim_end *to) {
     sim_end *from = peer_of(to);
-    dw_world *world = to->host->world;
     bool between = (to->flags & E_BETWEEN) != 0;
-    if (between || sim_flow_draw(from, SIM_RESET, &to->resets, 2) != 0) {
-        sim_flight_drop(to);
-        sim_flight_reset(to);
-        if (!between) {
-            sim_end_died(to, ECONNRESET);
-        }
+    if (between || sim_flow_draw(from, SIM_RESET, to, resets, 2) != 0) {
+        reset_between(to);
         return;
     }
-    if (sim_flow_draw(from, SIM_CLOSE, &to->closes, 2) != 0) {
+    if (sim_flow_draw(from, SIM_CLOSE, to, closes, 2) != 0) {
         close_between(to);
         return;
     }
-    bool held = (to->flags & E_HELD) != 0;
-    queue_segment(to, sim_flight_take(to));
+    sim_segment *segment = sim_flight_take(to);
     sim_flight_schedule(to);
-    sim_end_unhold(to);
-    if (!held && sim_flow_draw(from, SIM_JOIN, &to->joins, 2) != 0) {
-        to->flags |= E_HELD;
-        sim_queue_remove(&world->queue, &to->ready);
-        sim_world_schedule(world, &to->ready, world->now + JOIN_WAIT);
-        return;
+    if (passes_straight(to, from)) {
+        sim_end_hand_over(to, segment);
+    } else if (sim_arrival_data(to, segment)) {
+        sim_end_dispatch(to);
     }
-    sim_end_dispatch(to);
 }
 
 static void fin_arrives(sim_end *to) {
@@ -154,6 +178,9 @@ static void fin_arrives(sim_end *to) {
     sim_flight_drop_first(to);
     sim_end_unhold(to);
     to->flags |= E_FIN_SEEN;
+    if ((to->flags & E_FIN_QUEUED) != 0) {
+        sim_timewait_enter(to);
+    }
     if ((to->flags & E_CLOSED) != 0) {
         sim_stream_release(conn_of(to));
     } else {
@@ -164,7 +191,7 @@ static void fin_arrives(sim_end *to) {
 /* Nobody is there for it any more: RST (RFC 9293, section 3.10.7.1). A reader that has closed while
  * it still had something to send loses that too, as Linux does. */
 static void arrives_nowhere(sim_end *to) {
-    sim_packet packet = (sim_packet)to->flight_head->packet;
+    sim_packet packet = (sim_packet)chain_first(to->flight)->packet;
     bool vanished = (to->flags & E_VANISHED) != 0;
     if (packet == PACKET_FIN && (to->flags & (E_VANISHED | E_DEAD)) == 0) {
         fin_arrives(to);
@@ -174,8 +201,7 @@ static void arrives_nowhere(sim_end *to) {
     } else {
         sim_flight_drop(to);
         to->flags |= E_DEAD;
-        sim_chain_drop(to->host->world, &to->blocked_head, &to->blocked_tail);
-        to->blocked = 0;
+        sim_end_drop_blocked(to);
         if ((peer_of(to)->flags & E_DEAD) == 0) {
             sim_flight_reset(to);
         }
@@ -183,15 +209,20 @@ static void arrives_nowhere(sim_end *to) {
     }
 }
 
-void sim_stream_arrival(sim_end *to) {
-    sim_end *from = peer_of(to);
-    sim_segment *first = to->flight_head;
-    dw_world *world = to->host->world;
-    world_mark(world, 0x1000 + first->packet * 2u + to->side + conn_of(to)->ordinal * 64 +
-                          ((uint64_t)first->len << 32));
+void sim_stream_arrival(sim_event *event) {
+    const sim_segment *first = DW_CONTAINER_OF(event, sim_segment, event);
+    sim_end *to = first->to, *from = peer_of(to);
+    sim_stream_mark_packet(to, first);
+    if (from->link->special && !sim_rules_admit_packet(to)) {
+        return;
+    }
+    first = chain_first(to->flight);
     if (sim_link_is_down(from->link) || end_is_dark(to)) {
         sim_flight_lose_first(to);
         return;
+    }
+    if ((to->flags & E_KEEP_ALIVE) != 0) {
+        sim_keepalive_heard(to);
     }
     if ((to->flags & (E_CLOSED | E_DEAD)) != 0 && first->packet != PACKET_SYN &&
         first->packet != PACKET_SYN_ACK) {
@@ -214,5 +245,7 @@ void sim_stream_arrival(sim_end *to) {
     case PACKET_FIN:
         fin_arrives(to);
         break;
+    case PACKET_RESET:
+        break; /* never in flight */
     }
 }

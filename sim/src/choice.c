@@ -5,7 +5,7 @@
  * or less leaves all the others meaning what they meant. Only kinds that are active in a run are
  * drawn at all.
  */
-#include "internal.h"
+#include "datagram.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,9 +95,14 @@ static uint64_t duration(uint64_t r, unsigned low, unsigned high) {
 static uint64_t seed_value(sim_kind kind, uint64_t r, uint64_t options) {
     switch (kind) {
     case SIM_LATENCY:
+    case SIM_NAME_LATE:
         return duration(r, 20, 32); /* 1 ms to 8 s */
     case SIM_PARTITION:
         return duration(r, 24, 35); /* 17 ms to 68 s */
+    case SIM_EXIT:
+        return duration(r, 20, 32); /* 1 ms to 8 s */
+    case SIM_REORDER:
+        return duration(r, 20, 28); /* 1 ms to half a second */
     default:
         return options > 1 ? 1 + r % (options - 1) : 0;
     }
@@ -135,6 +140,9 @@ void sim_who_format(char *out, size_t size, sim_who who) {
     case WHO_SCENARIO:
         snprintf(out, size, "scenario");
         break;
+    case WHO_UDP:
+        sim_flow_format(out, size, who.object);
+        break;
     }
 }
 
@@ -151,6 +159,8 @@ static uint64_t who_hash(sim_who who) {
         return ((const dw_host *)who.object)->name_hash;
     case WHO_WORLD:
         return sim_hash_text(HASH_START, "world");
+    case WHO_UDP:
+        return sim_flow_hash(who.object);
     default:
         return sim_hash_text(HASH_START, "scenario");
     }
@@ -175,6 +185,8 @@ static void offer(dw_world *world, sim_who who, const char *what, uint64_t nth, 
     snprintf(o->at.what, sizeof(o->at.what), "%s", what);
     o->at.nth = nth;
     o->options = options;
+    o->same = world->choices.equal;
+    world->choices.equal = 0;
 }
 
 static void take(dw_world *world, sim_kind kind, sim_who who, const char *what, uint64_t nth,

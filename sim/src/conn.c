@@ -5,6 +5,7 @@
  * Invariant: a connection is freed when both programs are done with it, nothing of it is under way
  * and no callback of it is on the stack; not before, and not twice.
  */
+#include "datagram.h"
 #include "stream.h"
 
 #include <stdio.h>
@@ -14,39 +15,41 @@
 static void format_end(char *out, size_t size, const sim_end *end) {
     const sim_conn *conn = conn_of((sim_end *)(uintptr_t)end);
     if (end->side == 0) {
-        snprintf(out, size, "%s:%llu", end->host->name, (unsigned long long)conn->ordinal);
+        snprintf(out, size, "%s:%llu", end_host(end)->name, (unsigned long long)conn->ordinal);
+    } else if (conn->name != NULL) {
+        char path[DW_UNIX_PATH_MAX + 1];
+        size_t others = 2 * strlen(end_host(end)->name) + sizeof(":>:18446744073709551615");
+        size_t room = SIM_WHO_MAX - others < sizeof(path) ? SIM_WHO_MAX - others : sizeof(path);
+        snprintf(out, size, "%s:%s", end_host(end)->name, sim_name_text(path, room, conn->name));
     } else {
-        snprintf(out, size, "%s:%u", end->host->name, (unsigned)end->port);
+        snprintf(out, size, "%s:%u", end_host(end)->name, (unsigned)end->port);
     }
 }
 
 void sim_stream_format(char *out, size_t size, const sim_end *from) {
-    char a[80], b[80];
+    char a[SIM_WHO_MAX], b[SIM_WHO_MAX];
     format_end(a, sizeof(a), from);
     format_end(b, sizeof(b), peer_of((sim_end *)(uintptr_t)from));
     snprintf(out, size, "%s>%s", a, b);
 }
 
 uint64_t sim_stream_hash(sim_end *from) {
-    if (from->flow_hash == 0) {
+    sim_aside *aside = sim_end_aside(from);
+    if (aside->flow_hash == 0) {
         char name[SIM_WHO_MAX];
         sim_stream_format(name, sizeof(name), from);
-        from->flow_hash = sim_hash_text(HASH_START, name);
+        aside->flow_hash = sim_hash_text(HASH_START, name);
     }
-    return from->flow_hash;
+    return aside->flow_hash;
 }
 
-uint64_t sim_flow_draw(sim_end *from, sim_kind kind, uint64_t *counter, uint64_t options) {
-    dw_world *world = from->host->world;
-    if (!choice_active(world, kind)) {
-        return 0;
-    }
-    return sim_choice_draw(world, kind, (sim_who){WHO_FLOW, from}, sim_kind_name(kind), counter,
-                           options);
+uint64_t sim_flow_draw_active(sim_end *from, sim_kind kind, uint64_t *counter, uint64_t options) {
+    return sim_choice_draw(end_world(from), kind, (sim_who){WHO_FLOW, from}, sim_kind_name(kind),
+                           counter, options);
 }
 
 void sim_flow_trace(sim_end *from, char mark, const char *text) {
-    dw_world *world = from->host->world;
+    dw_world *world = end_world(from);
     if (world->trace != NULL) {
         char name[SIM_WHO_MAX];
         sim_stream_format(name, sizeof(name), from);
@@ -56,80 +59,111 @@ void sim_flow_trace(sim_end *from, char mark, const char *text) {
 
 /* ---- Life ---- */
 
-void sim_chain_drop(dw_world *world, sim_segment **head, sim_segment **tail) {
-    while (*head != NULL) {
-        sim_segment *next = (*head)->next;
-        sim_segment_free(world, *head);
-        *head = next;
+void sim_chain_drop(dw_world *world, sim_segment **last) {
+    while (*last != NULL) {
+        sim_segment_free(world, chain_take(last));
     }
-    *tail = NULL;
 }
 
-static void free_conn(dw_world *world, sim_conn *conn) {
-    for (int i = 0; i < 2; i++) {
-        sim_end *end = &conn->end[i];
-        sim_queue_remove(&world->queue, &end->arrival);
-        sim_queue_remove(&world->queue, &end->ready);
-        sim_chain_drop(world, &end->flight_head, &end->flight_tail);
-        sim_chain_drop(world, &end->queue_head, &end->queue_tail);
-        sim_chain_drop(world, &end->blocked_head, &end->blocked_tail);
+void sim_end_drop_blocked(sim_end *end) {
+    if (end->aside != NULL) {
+        sim_chain_drop(end_world(end), &end->aside->blocked);
+        end->blocked = 0;
     }
-    if (conn->previous != NULL) {
-        conn->previous->next = conn->next;
+}
+
+sim_aside *sim_end_aside(sim_end *end) {
+    sim_memory *memory = &end_world(end)->memory;
+    sim_aside *aside = end->aside;
+    if (aside != NULL) {
+        return aside;
+    }
+    aside = memory->free_asides;
+    if (aside != NULL) {
+        memory->free_asides = (sim_aside *)(void *)aside->end;
     } else {
-        world->conns = conn->next;
+        aside = sim_world_alloc(end_world(end), sizeof(*aside));
     }
-    if (conn->next != NULL) {
-        conn->next->previous = conn->previous;
+    *aside = (sim_aside){.ready = {.type = EV_READY}, .end = end};
+    end->aside = aside;
+    return aside;
+}
+
+static void free_end(dw_world *world, sim_end *end) {
+    sim_conn *conn = conn_of(end);
+    sim_end *next = *end_next(end), **place = conn->of_host[end->side].place;
+    if (end->flight != NULL) {
+        sim_flight_drop(end);
     }
-    conn->next = world->memory.free_conns;
+    sim_chain_drop(world, &end->queue);
+    if (end->aside != NULL) {
+        sim_queue_remove(&world->queue, &end->aside->ready);
+        sim_keepalive_end(end);
+        sim_end_drop_blocked(end);
+        end->aside->end = (sim_end *)(void *)world->memory.free_asides;
+        world->memory.free_asides = end->aside;
+    }
+    *place = next;
+    if (next != NULL) {
+        conn_of(next)->of_host[next->side].place = place;
+    }
+}
+
+static void free_conn(sim_conn *conn) {
+    dw_world *world = end_world(&conn->end[0]);
+    free_end(world, &conn->end[0]);
+    free_end(world, &conn->end[1]);
+    conn->next_accept = world->memory.free_conns;
     world->memory.free_conns = conn;
 }
 
+static bool nothing_waits(const sim_end *end) {
+    return end->flight == NULL && (end->aside == NULL || end->aside->blocked == NULL);
+}
+
 /* Both programs are done with it and nothing is under way. */
-void sim_stream_release(sim_conn *conn) {
-    sim_end *a = &conn->end[0], *b = &conn->end[1];
-    if ((a->flags & b->flags & E_CLOSED) != 0 && conn->pins == 0 && a->flight_head == NULL &&
-        b->flight_head == NULL && a->blocked_head == NULL && b->blocked_head == NULL &&
+void sim_stream_release_closed(sim_conn *conn) {
+    if (conn->pins == 0 && nothing_waits(&conn->end[0]) && nothing_waits(&conn->end[1]) &&
         conn->listener == NULL) {
-        free_conn(a->host->world, conn);
+        free_conn(conn);
     }
 }
 
-/* A host that was stalled gets CPU again: what waited for that comes now. */
+/* A host that was stalled gets CPU again: what waited for that comes now, in the order in which the
+ * connections were made last. */
 void sim_stream_wake(dw_host *host) {
-    for (sim_conn *conn = host->world->conns; conn != NULL; conn = conn->next) {
-        for (int i = 0; i < 2; i++) {
-            sim_end *end = &conn->end[i];
-            if (end->host == host && (end->flags & E_HELD) == 0) {
-                sim_queue_remove(&host->world->queue, &end->ready);
-                sim_stream_poke(end);
-            }
+    for (sim_end *end = host->ends; end != NULL; end = *end_next(end)) {
+        if ((end->flags & E_HELD) == 0) {
+            sim_end_unready(end);
+            sim_stream_poke(end);
         }
     }
 }
 
-void sim_end_init(sim_end *end, dw_host *host, dw_host *other, uint8_t side) {
-    end->arrival.type = EV_ARRIVAL;
-    end->ready.type = EV_READY;
-    end->host = host;
-    end->link = sim_link_between(host, other);
+static void end_init(sim_end *end, sim_link *link, uint8_t side) {
+    dw_host *host = link->from;
+    end->link = link;
     end->side = side;
+    *end_next(end) = host->ends;
+    if (host->ends != NULL) {
+        conn_of(host->ends)->of_host[host->ends->side].place = end_next(end);
+    }
+    conn_of(end)->of_host[side].place = &host->ends;
+    host->ends = end;
 }
 
-sim_conn *sim_conn_take(dw_world *world) {
+sim_conn *sim_conn_take(dw_host *client, dw_host *server) {
+    dw_world *world = client->world;
     sim_conn *conn = world->memory.free_conns;
     if (conn != NULL) {
-        world->memory.free_conns = conn->next;
-        memset(conn, 0, sizeof(*conn));
+        world->memory.free_conns = conn->next_accept;
     } else {
-        conn = sim_conn_new(world);
+        conn = sim_world_alloc_aligned(world, sizeof(*conn), SIM_LINE);
     }
-    conn->next = world->conns;
-    if (conn->next != NULL) {
-        conn->next->previous = conn;
-    }
-    world->conns = conn;
+    memset(conn, 0, sizeof(*conn));
+    conn->ordinal = (uint32_t)++client->connections;
+    end_init(&conn->end[1], sim_link_between(server, client), 1);
+    end_init(&conn->end[0], sim_link_between(client, server), 0);
     return conn;
 }
 
@@ -144,7 +178,7 @@ static unsigned readiness(const sim_end *end) {
         ready |= DW_READABLE;
     }
     if ((end->flags & E_ESTABLISHED) != 0 &&
-        (end->blocked < end->host->world->send_buffer || (end->flags & E_FIN_QUEUED) != 0)) {
+        (end->blocked < end_world(end)->send_buffer || (end->flags & E_FIN_QUEUED) != 0)) {
         ready |= DW_WRITABLE;
     }
     return ready;
@@ -154,27 +188,42 @@ static unsigned due(const sim_end *end) {
     return end->io != NULL ? readiness(end) & end->io->want : 0;
 }
 
+static bool ready_is_queued(const sim_end *end) {
+    return end->aside != NULL && end->aside->ready.place != 0;
+}
+
+void sim_end_ready_at(sim_end *end, dw_time at) {
+    sim_world_schedule(end_world(end), &sim_end_aside(end)->ready, at);
+}
+
+void sim_end_unready(sim_end *end) {
+    if (end->aside != NULL) {
+        sim_queue_remove(&end_world(end)->queue, &end->aside->ready);
+    }
+}
+
 void sim_stream_poke(sim_end *end) {
-    if (due(end) != 0 && end->ready.place == 0) {
-        sim_world_schedule(end->host->world, &end->ready, end->host->world->now);
+    if (due(end) != 0 && !ready_is_queued(end)) {
+        sim_end_ready_at(end, end_world(end)->now);
     }
 }
 
 /* Runs the program's side, if it is ready for anything it wants and gets CPU. */
 void sim_end_dispatch(sim_end *end) {
-    dw_host *host = end->host;
+    dw_host *host = end_host(end);
     unsigned ready = due(end);
     if (ready == 0 || host->power != POWER_UP) {
         return;
     }
     if (host->stalled_until > host->world->now) {
-        if (end->ready.place == 0) {
-            sim_world_schedule(host->world, &end->ready, host->stalled_until);
+        if (!ready_is_queued(end)) {
+            sim_end_ready_at(end, host->stalled_until);
         }
         return;
     }
     conn_of(end)->pins++;
     sim_host_enter(host);
+    host->world->turn_end = end;
     dw_io_ready(&host->reactor, end->io, ready);
     sim_host_leave(host);
     conn_of(end)->pins--;
@@ -182,14 +231,33 @@ void sim_end_dispatch(sim_end *end) {
     sim_stream_release(conn_of(end));
 }
 
+/* The same for a segment that finds nothing before it and a program that waits for it and for
+ * nothing else: it is handed over as it lies. */
+void sim_end_hand_over(sim_end *end, sim_segment *segment) {
+    dw_host *host = end_host(end);
+    dw_world *world = host->world;
+    end->outstanding -= segment->len;
+    sim_stream_mark(end, segment->data, segment->len);
+    conn_of(end)->pins++;
+    sim_host_enter(host);
+    world->turn_end = end;
+    dw_io_received(&host->reactor, end->io, segment->data, segment->len);
+    sim_host_leave(host);
+    conn_of(end)->pins--;
+    sim_segment_free(world, segment);
+    sim_stream_poke(end);
+    sim_stream_release(conn_of(end));
+}
+
 void sim_end_unhold(sim_end *end) {
     if ((end->flags & E_HELD) != 0) {
         end->flags &= ~(uint32_t)E_HELD;
-        sim_queue_remove(&end->host->world->queue, &end->ready);
+        sim_end_unready(end);
     }
 }
 
-void sim_stream_ready(sim_end *end) {
+void sim_stream_ready(sim_event *event) {
+    sim_end *end = DW_CONTAINER_OF(event, sim_aside, ready)->end;
     sim_end_unhold(end);
     sim_end_dispatch(end);
 }
@@ -198,25 +266,22 @@ void sim_stream_ready(sim_end *end) {
 
 /* What has arrived can still be read before the error, as on Linux (vectors:
  * tcp-abort-peer-paused-unread); what is in flight is overtaken. */
-static void kill_end(sim_end *end, int error) {
-    dw_world *world = end->host->world;
+void sim_end_kill(sim_end *end, int error) {
     if ((end->flags & E_DEAD) != 0) {
         return;
     }
     sim_end_unhold(end);
     end->flags |= E_DEAD | E_RESOLVED;
-    end->error = (uint32_t)error;
-    sim_chain_drop(world, &end->blocked_head, &end->blocked_tail);
-    end->blocked = 0;
+    end->error = (uint8_t)error;
+    sim_end_drop_blocked(end);
 }
 
 void sim_end_died(sim_end *end, int error) {
     if ((end->flags & E_CLOSED) == 0) {
-        kill_end(end, error);
+        sim_end_kill(end, error);
         sim_end_dispatch(end);
     } else {
-        sim_chain_drop(end->host->world, &end->blocked_head, &end->blocked_tail);
-        end->blocked = 0;
+        sim_end_drop_blocked(end);
         end->flags |= E_DEAD;
         sim_stream_release(conn_of(end));
     }

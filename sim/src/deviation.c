@@ -25,7 +25,7 @@ const char *sim_kind_name(sim_kind kind) {
 }
 
 sim_kind sim_kind_of(const char *what) {
-    for (int i = 0; i < SIM_USER; i++) {
+    for (int i = 0; i < SIM_KIND_COUNT; i++) {
         if (strcmp(kinds[i].name, what) == 0) {
             return (sim_kind)i;
         }

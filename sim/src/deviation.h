@@ -17,20 +17,42 @@ enum { SIM_WHO_MAX = 160, SIM_WHAT_MAX = 40 };
  * close: 1 = FIN both ways instead of this delivery.       refuse: 1 = RST to this SYN.
  * syn-drop: how many SYNs in a row are lost.               partition: for how long a link is cut,
  * ns. order: which of the simultaneous events comes first.     write: bytes accepted by this send.
- * alloc: 1 = this allocation fails.                        user: dw_choose, dw_maybe. */
-#define SIM_KIND_TABLE(X)           \
-    X(LATENCY, "latency", true)     \
-    X(CUT, "cut", false)            \
-    X(JOIN, "join", false)          \
-    X(RESET, "reset", false)        \
-    X(CLOSE, "close", false)        \
-    X(REFUSE, "refuse", false)      \
-    X(SYN_DROP, "syn-drop", false)  \
-    X(PARTITION, "partition", true) \
-    X(ORDER, "order", false)        \
-    X(WRITE, "write", false)        \
-    X(ALLOC, "alloc", false)        \
-    X(USER, "user", false)
+ * alloc: 1 = this allocation fails.                        user: dw_choose, dw_maybe.
+ * Of datagrams: lose: 1 = this one is lost.                duplicate: 1 = two of it are sent.
+ * reorder: so much later, past those sent after it, ns.    corrupt: n = bit n-1 arrives inverted,
+ * bit 0 being the lowest of the first byte.                    unreachable: 1 = ICMP port
+ * unreachable instead of this delivery. Of child processes: spawn: 1 = no process (EAGAIN), 2 = no
+ * memory, 3 = the program cannot be run. exit: so much later is its end known, ns. stdin: 1 = it
+ * closes its stdin unread. kill: 1 = it is killed now. Of names: name: 1 = no such name, 2 = the
+ * name server fails, 3 = it does not answer, 4 = an address that nobody has, 5 = another host's.
+ * name-late: how much later the answer comes, ns. Of the world: unclog: which of the links that
+ * swizzle-clog holds is released, counted from the one held last. New kinds stand behind the old ones: what a seed
+ * draws of a kind depends on its place. */
+#define SIM_KIND_TABLE(X)                \
+    X(LATENCY, "latency", true)          \
+    X(CUT, "cut", false)                 \
+    X(JOIN, "join", false)               \
+    X(RESET, "reset", false)             \
+    X(CLOSE, "close", false)             \
+    X(REFUSE, "refuse", false)           \
+    X(SYN_DROP, "syn-drop", false)       \
+    X(PARTITION, "partition", true)      \
+    X(ORDER, "order", false)             \
+    X(WRITE, "write", false)             \
+    X(ALLOC, "alloc", false)             \
+    X(USER, "user", false)               \
+    X(LOSE, "lose", false)               \
+    X(DUPLICATE, "duplicate", false)     \
+    X(REORDER, "reorder", true)          \
+    X(CORRUPT, "corrupt", false)         \
+    X(UNREACHABLE, "unreachable", false) \
+    X(SPAWN, "spawn", false)             \
+    X(EXIT, "exit", true)                \
+    X(STDIN, "stdin", false)             \
+    X(KILLED, "kill", false)             \
+    X(NAME, "name", false)               \
+    X(NAME_LATE, "name-late", true)      \
+    X(UNCLOG, "unclog", false)
 
 typedef enum sim_kind {
 #define SIM_KIND_ENUM_(ident, name, times) SIM_##ident,

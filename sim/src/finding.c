@@ -8,7 +8,7 @@
 #define _POSIX_C_SOURCE 200809L
 #endif
 #include "finding.h"
-#include "child.h"
+#include "runner_child.h"
 
 #include <signal.h>
 #include <stdarg.h>

@@ -173,9 +173,9 @@ static bool tell_found(test *t, const sim_plan *plan, const sim_found *found) {
     sim_case_path(t->path, directory && *directory ? directory : ".", t->scenario->name, suffix);
     sim_case_plan job = {.scenario = t->scenario, .expected = &found->outcome, .path = t->path};
     sim_case c = {0};
-    sim_deviation room;
+    sim_deviation room[SIM_MORE_MAX + 1];
     sim_list list;
-    sim_plan_source(plan, found->index, &room, &list, &job.source);
+    sim_found_source(plan, found, room, &list, &job.source);
     sim_case_end end = sim_case_build(&c, &job);
     if (end == SIM_CASE_READY) {
         tell_case(t, &c);

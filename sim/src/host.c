@@ -1,28 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Hosts: a program's reactor on the dry wire, and the machine around it, which boots, is killed,
- * loses power, stalls. A host's turns are events of the world; names resolve here too.
+ * loses power, stalls. A host's turns are events of the world.
  *
  * Invariant: a host that is not up has no sockets, no memory and no event of its own queued.
  */
-#include "internal.h"
+#include "datagram.h"
+#include "oracle.h"
+#include "process.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A resolver on the local network answers in about a millisecond. */
-#define LOOKUP_TIME DW_MSEC(1)
-/* What the hosts' wall clocks show when a run begins: 2026-01-01T00:00:00Z. */
-#define EPOCH DW_SEC(1767225600)
-
 typedef enum host_end_kind { END_NONE, END_KILL, END_CRASH } host_end_kind;
-
-typedef struct sim_lookup {
-    sim_event event;
-    struct sim_lookup *next;
-    dw_host *host;
-    dw_lookup *lookup;
-} sim_lookup;
 
 /* ---- Names and addresses ---- */
 
@@ -35,14 +25,24 @@ dw_host *sim_host_by_name(dw_world *world, const char *name) {
     return NULL;
 }
 
-/* 10.0.0.0/8 in order of adding; 127.0.0.0/8 and ::1 are the host itself. */
+/* The network's part of IPv6 addresses: a unique local one (RFC 4193). The host's IPv4 address
+ * stands in the last four bytes. */
+static const uint8_t prefix6[12] = {0xfd};
+
+/* 10.0.0.0/8 and fd00::10.0.0.0/104 in order of adding; 127.0.0.0/8 and ::1 are the host itself. */
 dw_host *sim_host_by_address(dw_world *world, dw_host *from, const dw_address *address) {
     static const uint8_t loopback6[16] = {[15] = 1};
     const uint8_t *ip = address->ip;
     if (address->kind == DW_ADDRESS_IPV6) {
-        return memcmp(ip, loopback6, sizeof(loopback6)) == 0 ? from : NULL;
+        if (memcmp(ip, loopback6, sizeof(loopback6)) == 0) {
+            return from;
+        }
+        if (memcmp(ip, prefix6, sizeof(prefix6)) != 0) {
+            return NULL;
+        }
+        ip += sizeof(prefix6);
     }
-    if (ip[0] == 127) {
+    if (ip[0] == 127 && address->kind == DW_ADDRESS_IPV4) {
         return from;
     }
     size_t index = (size_t)ip[1] << 16 | (size_t)ip[2] << 8 | ip[3];
@@ -55,6 +55,13 @@ dw_address dw_host_address(const dw_host *host) {
     address.ip[1] = (uint8_t)(host->index >> 16);
     address.ip[2] = (uint8_t)(host->index >> 8);
     address.ip[3] = (uint8_t)host->index;
+    return address;
+}
+
+dw_address dw_host_address6(const dw_host *host) {
+    dw_address address = {.kind = DW_ADDRESS_IPV6}, four = dw_host_address(host);
+    memcpy(address.ip, prefix6, sizeof(prefix6));
+    memcpy(address.ip + sizeof(prefix6), four.ip, 4);
     return address;
 }
 
@@ -82,6 +89,19 @@ void sim_wake(dw_reactor *reactor, dw_time due) {
 
 void sim_host_enter(dw_host *host) {
     host->busy = true;
+    host->world->turn_host = host;
+    host->world->turn_end = NULL;
+    sim_inside = host;
+}
+
+static void leave(dw_host *host) {
+    dw_world *world = host->world;
+    host->busy = false;
+    world->payer = NULL;
+    sim_inside = NULL;
+    if (world->duplicate != NULL) {
+        sim_duplicate_close(world);
+    }
 }
 
 static void end_program(dw_host *host, host_end_kind how);
@@ -91,7 +111,7 @@ static void stop_program(dw_host *host) {
     sim_host_enter(host);
     dw_reactor_shutdown(&host->reactor);
     dw_reactor_fini(&host->reactor);
-    host->busy = false;
+    leave(host);
     end_program(host, host->ending != END_NONE ? (host_end_kind)host->ending : END_KILL);
 }
 
@@ -101,7 +121,7 @@ static dw_time next_due(const dw_host *host) {
 }
 
 void sim_host_leave(dw_host *host) {
-    host->busy = false;
+    leave(host);
     if (host->ending != END_NONE) {
         end_program(host, (host_end_kind)host->ending);
         return;
@@ -129,8 +149,9 @@ bool sim_host_turn_due(dw_host *host) {
 void sim_host_turn(dw_host *host) {
     sim_host_enter(host);
     dw_reactor_turn_calls(&host->reactor);
-    if (dw_reactor_stopping(&host->reactor) && host->ending == END_NONE) {
-        host->busy = false;
+    if (dw_reactor_stopping(&host->reactor) && host->ending == END_NONE &&
+        dw_reactor_prepare_shutdown(&host->reactor) && host->ending == END_NONE) {
+        leave(host);
         stop_program(host);
         return;
     }
@@ -145,9 +166,12 @@ static void boot(dw_host *host) {
     dw_reactor_init(&host->reactor, &sim_wire, NULL);
     sim_memory_init_host(host);
     host->reactor.observe = sim_trace_observe;
+    host->reactor.observe_bytes = world->trace != NULL ? sim_trace_observe : NULL;
     host->power = POWER_UP;
+    host->lives++;
     host->ending = END_NONE;
     host->stalled_until = 0;
+    host->descriptors = 0;
     world_mark(world, 0x3001 + host->index);
     if (world->trace != NULL) {
         sim_trace_add(world, ' ', host->name, "starts");
@@ -182,7 +206,8 @@ dw_host *dw_world_add_host(dw_world *world, const char *name, dw_boot_fn boot_fn
     host->boot = boot_fn;
     host->boot_user = user;
     host->turn.type = EV_TURN;
-    host->next_port = 32768;
+    host->next_port = host->port_first = SIM_PORT_FIRST;
+    host->port_last = SIM_PORT_LAST;
     if (world->host_count == world->host_room) {
         world->host_room = world->host_room > 0 ? world->host_room * 2 : 16;
         world->host_table = realloc(world->host_table, world->host_room * sizeof(dw_host *));
@@ -204,28 +229,37 @@ dw_host *dw_world_add_host(dw_world *world, const char *name, dw_boot_fn boot_fn
 
 /* ---- The ends of a program ---- */
 
+static void end_socket(sim_end *end, const dw_host *host, bool dark) {
+    sim_conn *conn = conn_of(end);
+    bool server = end->side == 1;
+    if (end_host(end) != host || (end->flags & E_CLOSED) != 0 ||
+        (server && (end->flags & E_ESTABLISHED) == 0)) {
+        return;
+    }
+    if (dark) {
+        conn->listener = server ? NULL : conn->listener; /* it was the server's */
+        sim_stream_vanish(end);
+    } else if (conn->listener == NULL || !server) {
+        sim_stream_close(end, (end->flags & E_OPEN) == 0); /* RST in a handshake */
+    }
+}
+
+/* The younger end of a connection within the host comes first in its list, then the other. */
 static void end_sockets(dw_host *host, bool dark) {
-    dw_world *world = host->world;
-    for (sim_conn *conn = world->conns; conn != NULL;) {
-        sim_conn *next = conn->next;
+    sim_end *next;
+    for (sim_end *end = host->ends; end != NULL; end = next) {
+        sim_conn *conn = conn_of(end);
+        bool loop = peer_of(end)->link->from == host; /* both ends are in the list */
+        next = *end_next(end);
+        if (loop && next != NULL && conn_of(next) == conn) {
+            next = *end_next(next);
+        }
         conn->pins++;
         for (int i = 0; i < 2; i++) {
-            sim_end *end = &conn->end[i];
-            if (end->host != host || (end->flags & E_CLOSED) != 0 ||
-                (i == 1 && (end->flags & E_ESTABLISHED) == 0)) {
-                continue;
-            }
-            if (dark) {
-                conn->listener = i == 1 ? NULL : conn->listener; /* it was the server's */
-                sim_stream_vanish(end);
-            } else if (conn->listener == NULL || i == 0) {
-                sim_stream_close(end, (end->flags & E_OPEN) == 0); /* RST in a handshake */
-            }
+            end_socket(&conn->end[i], host, dark);
         }
-        next = conn->next;
         conn->pins--;
         sim_stream_release(conn);
-        conn = next;
     }
     while (host->listeners != NULL) {
         if (dark) {
@@ -233,18 +267,21 @@ static void end_sockets(dw_host *host, bool dark) {
         }
         sim_listener_close(host->listeners);
     }
+    sim_sockets_end(host);
 }
 
 static void end_program(dw_host *host, host_end_kind how) {
     dw_world *world = host->world;
     host->power = how == END_CRASH ? POWER_DEAD : POWER_OFF;
+    world->turn_end = NULL;
     host->program = NULL;
     host->ending = END_NONE;
-    for (sim_lookup *l = host->lookups; l != NULL; l = l->next) {
-        sim_queue_remove(&world->queue, &l->event);
-    }
-    host->lookups = NULL;
+    sim_lookups_end(host);
     end_sockets(host, how == END_CRASH);
+    if (how == END_CRASH) {
+        sim_timewait_forget(host);
+    }
+    sim_processes_end(host, how == END_CRASH);
     sim_queue_remove(&world->queue, &host->turn);
     dw_reactor_forget(&host->reactor);
     sim_memory_drop(host);
@@ -305,16 +342,13 @@ void sim_host_wake(dw_host *host) {
     }
     host->stalled_until = 0;
     sim_stream_wake(host);
+    sim_sockets_wake(host);
+    sim_processes_wake(host, until);
     for (sim_listener *l = host->listeners; l != NULL; l = l->next) {
         sim_queue_remove(&world->queue, &l->ready);
         sim_listener_poke(l);
     }
-    for (sim_lookup *l = host->lookups; l != NULL; l = l->next) {
-        if (l->event.at == until) {
-            sim_queue_remove(&world->queue, &l->event);
-            sim_world_schedule(world, &l->event, world->now);
-        }
-    }
+    sim_lookups_wake(host, until);
     if (host->turn.place != 0) {
         schedule_turn(host, world->now);
     }
@@ -346,8 +380,10 @@ void sim_host_end(dw_host *host, bool check_leaks) {
                 "%s: %zu delayed calls are pending after the end; the next was armed at %s",
                 host->name, dw_reactor_count(&host->reactor).delayed_calls, call);
         }
+        sim_leaks_open(host);
+        sim_leaks_mark_children(host);
         dw_reactor_fini(&host->reactor);
-        host->busy = false;
+        leave(host);
         check_left_over(host);
     }
     sim_memory_drop(host);
@@ -358,11 +394,6 @@ void sim_host_end(dw_host *host, bool check_leaks) {
 
 dw_time sim_now(dw_reactor *reactor) {
     return host_of(reactor)->world->now;
-}
-
-dw_time sim_wall_clock(dw_reactor *reactor) {
-    dw_host *host = host_of(reactor);
-    return EPOCH + host->world->now + host->clock_offset;
 }
 
 /* The same bytes in every run: a run depends on its deviations only. */
@@ -381,49 +412,6 @@ void sim_random(dw_reactor *reactor, void *buffer, size_t len) {
 uint32_t sim_choose(dw_reactor *reactor, const char *what, uint32_t n) {
     dw_host *host = host_of(reactor);
     return sim_choice_user(host->world, (sim_who){WHO_HOST, host}, host->name_hash, what, n);
-}
-
-int sim_resolve(dw_reactor *reactor, dw_lookup *lookup) {
-    dw_host *host = host_of(reactor);
-    sim_lookup *l = sim_world_alloc(host->world, sizeof(*l));
-    *l = (sim_lookup){.event = {.type = EV_LOOKUP}, .host = host, .lookup = lookup};
-    l->next = host->lookups;
-    host->lookups = l;
-    lookup->wire_data = l;
-    sim_world_schedule(host->world, &l->event, host->world->now + LOOKUP_TIME);
-    return 0;
-}
-
-static void forget_lookup(sim_lookup *lookup) {
-    for (sim_lookup **l = &lookup->host->lookups; *l != NULL; l = &(*l)->next) {
-        if (*l == lookup) {
-            *l = lookup->next;
-            return;
-        }
-    }
-}
-
-void sim_resolve_cancel(dw_reactor *reactor, dw_lookup *lookup) {
-    sim_lookup *l = lookup->wire_data;
-    sim_queue_remove(&host_of(reactor)->world->queue, &l->event);
-    forget_lookup(l);
-}
-
-void sim_host_lookup_event(sim_event *event) {
-    sim_lookup *l = DW_CONTAINER_OF(event, sim_lookup, event);
-    dw_host *host = l->host;
-    if (host->stalled_until > host->world->now) {
-        sim_world_schedule(host->world, event, host->stalled_until);
-        return;
-    }
-    bool self = strcmp(l->lookup->name, "localhost") == 0;
-    dw_host *found = self ? host : sim_host_by_name(host->world, l->lookup->name);
-    dw_address address = found != NULL ? dw_host_address(found) : (dw_address){0};
-    forget_lookup(l);
-    sim_host_enter(host);
-    dw_lookup_done(&host->reactor, l->lookup, found != NULL ? 0 : -ENOENT, &address,
-                   found != NULL ? 1 : 0);
-    sim_host_leave(host);
 }
 
 void sim_violation(dw_reactor *reactor, const char *oracle, const char *message) {
@@ -454,8 +442,4 @@ void *dw_host_program(const dw_host *host) {
 
 bool dw_host_is_up(const dw_host *host) {
     return host->power == POWER_UP;
-}
-
-void dw_host_set_clock_offset(dw_host *host, dw_time by) {
-    host->clock_offset = by;
 }

@@ -7,7 +7,7 @@
  * Invariant: after sim_memory_reset nothing of the last run is reachable, and the slabs are all
  * free.
  */
-#include "internal.h"
+#include "oracle.h"
 
 #include <stdlib.h>
 
@@ -27,7 +27,8 @@ enum {
     CLASS_FIRST = 64,  /* class i holds CLASS_FIRST << i bytes */
     CLASS_NONE = 255,  /* a block of its own, from malloc */
     FREED_FILL = 0xdb, /* what a protocol reads from memory it gave back */
-    FRESH_FILL = 0xa5  /* and from memory it has not written yet: the same in every run */
+    FRESH_FILL = 0xa5, /* and from memory it has not written yet: the same in every run */
+    PLACES_MAX = 32    /* that a finding about memory tells apart */
 };
 
 struct sim_block {
@@ -35,8 +36,13 @@ struct sim_block {
     dw_host *host;
     const char *where;
     uint64_t size;
-    uint64_t size_class;
+    uint32_t size_class;
+    uint32_t payer; /* the connection that answers for it, by its promise; 0: none */
 };
+
+typedef struct sim_piece {
+    struct sim_piece *next;
+} sim_piece;
 
 typedef struct sim_slab {
     struct sim_slab *next;
@@ -58,19 +64,20 @@ static sim_slab *slab_of(dw_world *world) {
 
 static void use_slab(sim_memory *memory, sim_slab *slab) {
     memory->current = slab;
-    memory->bump = (char *)(slab + 1);
+    memory->bump = (char *)slab + SIM_LINE;
     memory->bump_end = (char *)slab + slab->size;
 }
 
 static void next_slab(sim_memory *memory, size_t size) {
     sim_slab *current = memory->current;
     if (current != NULL && current->next != NULL &&
-        current->next->size >= size + sizeof(*current)) {
+        current->next->size >= size + SIM_LINE) {
         use_slab(memory, current->next);
         return;
     }
-    size_t room = size + sizeof(sim_slab) > SLAB_SIZE ? size + sizeof(sim_slab) : SLAB_SIZE;
-    sim_slab *slab = must(malloc(room));
+    size_t room = size + SIM_LINE > SLAB_SIZE ? size + SIM_LINE : SLAB_SIZE;
+    room = (room + SIM_LINE - 1) & ~(size_t)(SIM_LINE - 1);
+    sim_slab *slab = must(aligned_alloc(SIM_LINE, room));
     slab->size = room;
     slab->next = current != NULL ? current->next : NULL;
     if (current != NULL) {
@@ -100,32 +107,47 @@ static unsigned class_for(size_t size) {
     return class < SIZE_CLASSES ? class : CLASS_NONE;
 }
 
-sim_conn *sim_conn_new(dw_world *world) {
-    sim_conn *conn = sim_world_alloc(world, sizeof(*conn));
-    memset(conn, 0, sizeof(*conn));
-    return conn;
+void *sim_world_alloc_aligned(dw_world *world, size_t size, size_t align) {
+    sim_memory *memory = &world->memory;
+    size_t skip = -(uintptr_t)memory->bump & (align - 1);
+    if ((size_t)(memory->bump_end - memory->bump) >= size + skip) {
+        memory->bump += skip;
+    }
+    return sim_world_alloc(world, size);
+}
+
+void *sim_piece_take(dw_world *world, size_t size, uint8_t *size_class) {
+    sim_memory *memory = &world->memory;
+    unsigned class = class_for(size);
+    *size_class = (uint8_t) class;
+    if (class == CLASS_NONE) {
+        return sim_world_alloc(world, size);
+    }
+    sim_piece *piece = memory->free_pieces[class];
+    if (piece == NULL) {
+        return sim_world_alloc(world, (size_t)CLASS_FIRST << class);
+    }
+    memory->free_pieces[class] = piece->next;
+    return piece;
+}
+
+void sim_piece_give(dw_world *world, void *piece, uint8_t size_class) {
+    sim_piece *given = piece;
+    if (size_class != CLASS_NONE) {
+        given->next = world->memory.free_pieces[size_class];
+        world->memory.free_pieces[size_class] = given;
+    }
 }
 
 sim_segment *sim_segment_new(dw_world *world, size_t len) {
-    sim_memory *memory = &world->memory;
-    unsigned class = class_for(sizeof(sim_segment) + len);
-    sim_segment *segment;
-    if (class != CLASS_NONE && memory->free_segments[class] != NULL) {
-        segment = memory->free_segments[class];
-        memory->free_segments[class] = segment->next;
-    } else {
-        size_t size = class != CLASS_NONE ? (size_t)CLASS_FIRST << class : sizeof(*segment) + len;
-        segment = sim_world_alloc(world, size);
-    }
-    *segment = (sim_segment){.len = (uint32_t)len, .size_class = (uint8_t) class};
+    uint8_t size_class;
+    sim_segment *segment = sim_piece_take(world, sizeof(*segment) + len, &size_class);
+    *segment = (sim_segment){.len = (uint32_t)len, .size_class = size_class};
     return segment;
 }
 
 void sim_segment_free(dw_world *world, sim_segment *segment) {
-    if (segment->size_class != CLASS_NONE) {
-        segment->next = world->memory.free_segments[segment->size_class];
-        world->memory.free_segments[segment->size_class] = segment;
-    }
+    sim_piece_give(world, segment, segment->size_class);
 }
 
 /* ---- Blocks of hosts ---- */
@@ -134,7 +156,18 @@ static sim_block *block_of(void *memory) {
     return (sim_block *)memory - 1;
 }
 
+/* A transport begins another connection: what follows is not the running callback's any more. */
+static uint32_t charge(dw_world *world, const sim_block *block) {
+    if (block->where == dw_where_transport) {
+        world->payer = NULL;
+        return 0;
+    }
+    bool shared = block->where == dw_where_buffer || block->where == dw_where_timers;
+    return shared ? 0 : sim_watch_pays(world, block->size);
+}
+
 static void block_link(dw_host *host, sim_block *block) {
+    block->payer = host->world->payer != NULL ? charge(host->world, block) : 0;
     block->host = host;
     block->next = NULL;
     block->previous = host->blocks_tail;
@@ -162,6 +195,9 @@ static void block_unlink(sim_block *block) {
     }
     host->block_count--;
     host->block_bytes -= block->size;
+    if (block->payer != 0) {
+        sim_watch_paid_back(host->world, block->payer, block->size);
+    }
 }
 
 /* Under AddressSanitizer each block comes from malloc, so that it sees every misuse. */
@@ -200,6 +236,42 @@ static bool refused(dw_host *host) {
                            2) != 0;
 }
 
+/* Counted by place, as far as there are PLACES_MAX. */
+static const char *largest_place(const dw_host *host) {
+    struct {
+        const char *where;
+        size_t bytes;
+    } places[PLACES_MAX];
+    size_t count = 0, best = 0;
+    for (const sim_block *block = host->blocks_head; block != NULL; block = block->next) {
+        size_t i = 0;
+        while (i < count && strcmp(places[i].where, block->where) != 0) {
+            i++;
+        }
+        if (i == PLACES_MAX) {
+            continue;
+        }
+        if (i == count) {
+            places[count].where = block->where;
+            places[count++].bytes = 0;
+        }
+        places[i].bytes += block->size;
+        best = places[i].bytes > places[best].bytes ? i : best;
+    }
+    return count > 0 ? places[best].where : "";
+}
+
+/* What grows and grows, most often because somebody does not read. */
+static void check_memory(dw_host *host) {
+    dw_world *world = host->world;
+    if (host->block_bytes > world->memory_max && !world->failed) {
+        const char *where = sim_base_name(largest_place(host));
+        sim_world_finding(world, "memory", where,
+                          "%s: the program holds more than %zu bytes, most of them from %s",
+                          host->name, world->memory_max, where);
+    }
+}
+
 static void *host_alloc(void *user, size_t size, const char *where) {
     dw_host *host = user;
     if (refused(host)) {
@@ -208,6 +280,7 @@ static void *host_alloc(void *user, size_t size, const char *where) {
     sim_block *block = block_take(host->world, size);
     block->where = where;
     block_link(host, block);
+    check_memory(host);
     memset(block + 1, FRESH_FILL, size);
     return block + 1;
 }
@@ -234,6 +307,10 @@ static void host_release(void *user, void *memory) {
 
 static void *host_resize(void *user, void *memory, size_t size, const char *where) {
     sim_block *block = block_of(memory);
+    dw_host *host = user;
+    if (where == dw_where_buffer && block->size > host->world->unsent_max) {
+        sim_watch_unsent(host);
+    }
     void *bigger = host_alloc(user, size, where);
     if (bigger != NULL) {
         memcpy(bigger, memory, size < block->size ? size : block->size);
@@ -273,8 +350,10 @@ void sim_memory_reset(dw_world *world) {
         block_give(world, block);
     }
     memset(memory->free_blocks, 0, sizeof(memory->free_blocks));
-    memset(memory->free_segments, 0, sizeof(memory->free_segments));
+    memset(memory->free_pieces, 0, sizeof(memory->free_pieces));
     memory->free_conns = NULL;
+    memory->free_asides = NULL;
+    memory->free_sockets = NULL;
     memory->bump = memory->bump_end = NULL;
     memory->current = NULL;
     if (slab_of(world) != NULL) {

@@ -5,6 +5,7 @@
  */
 #include "options.h"
 #include "duration.h"
+#include "number.h"
 #include "sweep.h"
 #include "workers.h"
 
@@ -28,34 +29,8 @@ static bool DW_PRINTF(2, 3) wrong(parse *p, const char *format, ...) {
     return false;
 }
 
-/* Decimal, or hexadecimal behind 0x. */
-static bool parse_number(const char *text, uint64_t *out) {
-    uint64_t base = 10;
-    uint64_t number = 0;
-    if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
-        base = 16;
-        text += 2;
-    }
-    if (!*text) {
-        return false;
-    }
-    for (; *text; text++) {
-        char c = *text;
-        uint64_t digit = c >= '0' && c <= '9'   ? (uint64_t)(c - '0')
-                         : c >= 'a' && c <= 'f' ? (uint64_t)(c - 'a' + 10)
-                         : c >= 'A' && c <= 'F' ? (uint64_t)(c - 'A' + 10)
-                                                : 16;
-        if (digit >= base || number > (UINT64_MAX - digit) / base) {
-            return false;
-        }
-        number = number * base + digit;
-    }
-    *out = number;
-    return true;
-}
-
 static bool number(parse *p, const char *value, uint64_t min, uint64_t max, uint64_t *out) {
-    if (!parse_number(value, out)) {
+    if (!sim_number_parse(value, out)) {
         return wrong(p, "%s: '%.60s' is no number (decimal, or hexadecimal behind 0x)", p->name,
                      value);
     }
@@ -85,6 +60,7 @@ static bool on_seeds(parse *p, const char *value) {
 }
 
 static bool on_first_seed(parse *p, const char *value) {
+    p->o->first_seed_given = true;
     return number(p, value, 0, UINT64_MAX, &p->o->first_seed);
 }
 
@@ -117,6 +93,33 @@ static bool on_sweep(parse *p, const char *value) {
     return true;
 }
 
+static bool on_exhaustive(parse *p, const char *value) {
+    char bad[SIM_WHAT_MAX];
+    if (!mode(p, SIM_MODE_EXHAUSTIVE)) {
+        return false;
+    }
+    return sim_kinds_parse(value, &p->o->sweep_kinds, bad) ||
+           wrong(p, "%s: there is no kind '%s'; there are: %s", p->name, bad, sim_kinds_known());
+}
+
+static bool on_bound(parse *p, const char *value) {
+    return number(p, value, 1, SIM_MORE_MAX + 1, &p->o->bound);
+}
+
+static bool on_depth(parse *p, const char *value) {
+    uint64_t depth = 0;
+    if (!number(p, value, 1, 2, &depth)) {
+        return false;
+    }
+    p->o->depth = (unsigned)depth;
+    return true;
+}
+
+static bool on_pairs(parse *p, const char *value) {
+    p->o->pairs_given = true;
+    return number(p, value, 1, UINT64_MAX - 1, &p->o->pairs_max);
+}
+
 static bool on_replay(parse *p, const char *value) {
     p->o->file = value;
     return mode(p, SIM_MODE_REPLAY);
@@ -130,6 +133,42 @@ static bool on_shrink(parse *p, const char *value) {
 static bool on_out(parse *p, const char *value) {
     p->o->out_dir = value;
     return *value || wrong(p, "%s: the directory's name is empty", p->name);
+}
+
+static bool on_shard(parse *p, const char *value) {
+    return sim_shard_parse(value, &p->o->shard, p->error);
+}
+
+static bool on_merge(parse *p, const char *value) {
+    (void)value;
+    return mode(p, SIM_MODE_MERGE);
+}
+
+static bool file_name(parse *p, const char *value, const char **to) {
+    *to = value;
+    return *value || wrong(p, "%s: the file's name is empty", p->name);
+}
+
+static bool on_junit(parse *p, const char *value) {
+    return file_name(p, value, &p->o->junit);
+}
+
+static bool on_results(parse *p, const char *value) {
+    return file_name(p, value, &p->o->results);
+}
+
+static bool on_config(parse *p, const char *value) {
+    return file_name(p, value, &p->o->config);
+}
+
+static bool on_report(parse *p, const char *value) {
+    (void)value;
+    return p->o->report = true;
+}
+
+static bool on_tap(parse *p, const char *value) {
+    (void)value;
+    return p->o->tap = true;
 }
 
 static bool on_list(parse *p, const char *value) {
@@ -185,9 +224,27 @@ static const struct option {
     {"--seed", "N", on_seed, "play one seed and print its timeline"},
     {"--sweep", "KIND[,KIND]", on_sweep,
      "play every single deviation of these kinds, one run each"},
+    {"--depth", "1|2", on_depth,
+     "with --sweep: single deviations, or after them pairs, most promising first"},
+    {"--pairs", "N", on_pairs,
+     "at depth 2: play at most so many of each scenario (default 200000)"},
+    {"--exhaustive", "KIND[,KIND]", on_exhaustive,
+     "play every combination of these kinds, and every order, for small scenarios"},
+    {"--bound", "N", on_bound, "with --exhaustive: at most so many deviations in a run"},
     {"--replay", "FILE", on_replay, "play a run file and print its timeline"},
     {"--shrink", "FILE", on_shrink, "make a run file minimal: writes FILE's name with .min.run"},
     {"--list", NULL, on_list, "list the scenarios"},
+    {"--report", NULL, on_report,
+     "say which kinds fired how often, what was never reached, how many traces differ"},
+    {"--shard", "I/N", on_shard,
+     "play the I-th of N parts of all runs; or auto/N; default: as CI says"},
+    {"--results", "FILE", on_results, "write what was found out, for --merge"},
+    {"--merge", NULL, on_merge,
+     "add up the results files named on the command line, one per shard"},
+    {"--junit", "FILE", on_junit, "write a JUnit report"},
+    {"--tap", NULL, on_tap, "print TAP; what else there is to say becomes comments"},
+    {"--config", "FILE", on_config,
+     "seeds and options per scenario (default: drywire.conf, if it is there; none: no file)"},
     {"--jobs", "N", on_jobs, "worker processes (default: the cores online)"},
     {"--for", "TIME", on_for,
      "stop after this much wall time: 30s, 10m, 2h; alone: no end of seeds"},
@@ -237,7 +294,22 @@ static bool read_option(parse *p, int argc, char **argv, int *at) {
 
 static bool check(parse *p) {
     sim_options *o = p->o;
-    bool search = o->mode == SIM_MODE_SEEDS || o->mode == SIM_MODE_SWEEP;
+    bool search =
+        o->mode == SIM_MODE_SEEDS || o->mode == SIM_MODE_SWEEP || o->mode == SIM_MODE_EXHAUSTIVE;
+    if (o->bound && o->mode != SIM_MODE_EXHAUSTIVE) {
+        return wrong(p, "--bound goes with --exhaustive");
+    }
+    if (!search && o->mode != SIM_MODE_MERGE && o->mode_option &&
+        (o->junit || o->tap || o->results)) {
+        return wrong(p, "%s does not go together with --junit, --tap and --results",
+                     o->mode_option);
+    }
+    if ((o->depth == 2 || o->pairs_given) && o->mode != SIM_MODE_SWEEP) {
+        return wrong(p, "--depth and --pairs go with --sweep");
+    }
+    if (o->mode == SIM_MODE_MERGE && o->filter_count == 0) {
+        return wrong(p, "--merge needs the results files of all shards");
+    }
     if (o->seeds_given && o->mode != SIM_MODE_SEEDS && o->mode_option) {
         return wrong(p, "--seeds and %s do not go together", o->mode_option);
     }
@@ -259,6 +331,8 @@ bool sim_options_parse(int argc, char **argv, sim_options *options, char error[S
         .program = argc > 0 && argv[0] ? argv[0] : "scenarios",
         .jobs = sim_workers_default_jobs(),
         .out_dir = ".",
+        .depth = 1,
+        .pairs_max = SIM_PAIRS_DEFAULT,
     };
     parse p = {.o = options, .error = error, .name = ""};
     bool only_names = false;
@@ -346,6 +420,7 @@ void sim_options_help(FILE *out, const char *program) {
         fprintf(out, "  %-*s %s\n", NAME_COLUMN, head, table[i].help);
     }
     fprintf(out, "\nKinds: %s\n", sim_kinds_known());
+    fprintf(out, "\nThe command line wins over drywire.conf, that over a scenario's own fields.\n");
     fprintf(out,
             "\nExit status: 0 all held; 1 a failure was found; 2 wrong usage; 124 out of wall\n"
             "time before the seeds were through; 125 not deterministic.\n");

@@ -55,6 +55,47 @@ void sim_report_summary(const sim_report *r, const char *name, const sim_tally *
     print_end(r, name, tally, planned);
 }
 
+void sim_report_pairs(const sim_report *r, const char *name, const sim_tally *tally) {
+    char failures[64];
+    uint64_t all = tally->pairs > 0 ? tally->pairs : 1;
+    snprintf(failures, sizeof(failures), "%" PRIu64 " failure%s", tally->failures,
+             plural(tally->failures));
+    fprintf(r->out, "%s: depth 2: %" PRIu64 " of %" PRIu64 " pairs played (%" PRIu64 " %%), ", name,
+            tally->pairs_played, tally->pairs,
+            tally->pairs_played / all * 100 + tally->pairs_played % all * 100 / all);
+    paint(r, tally->failures ? RED : GREEN, failures);
+    fprintf(r->out, ", %" PRIu64 " runs/s\n", sim_tally_speed(tally));
+    fprintf(r->out,
+            "%s: depth 2: of the %" PRIu64
+            " whose second is there only because of the first, %" PRIu64 " were played\n",
+            name, tally->pairs_fresh, tally->fresh_played);
+    if (tally->end != SIM_ALL_PLAYED) {
+        fprintf(r->out, "%s: depth 2 was ended early\n", name);
+    }
+}
+
+/* The calm run counts, too: it was played before the others. */
+void sim_report_tree(const sim_report *r, const char *name, const sim_tally *tally,
+                     uint32_t bound) {
+    uint64_t runs = tally->runs + 1;
+    fprintf(r->out, "%s: exhaustive: ", name);
+    if (tally->failures) {
+        fprintf(r->out, "a counter-example after %" PRIu64 " runs", runs);
+    } else if (tally->end != SIM_ALL_PLAYED) {
+        fprintf(r->out, "ended early; %" PRIu64 " runs held", runs);
+    } else {
+        fprintf(r->out, "all %" PRIu64 " runs held", runs);
+    }
+    fprintf(r->out, ", %" PRIu64 " runs/s\n", sim_tally_speed(tally));
+    if (tally->cut_off && !tally->failures) {
+        fprintf(r->out,
+                "%s: exhaustive: %" PRIu64
+                " of them could have gone on with more than %u deviations, "
+                "which were not played\n",
+                name, tally->cut_off, (unsigned)bound);
+    }
+}
+
 void sim_report_sentence(const sim_report *r, const char *name, const sim_outcome *outcome) {
     paint(r, RED, "FAILED");
     fprintf(r->out, " %s: %s\n", name, outcome->message);
@@ -200,6 +241,55 @@ size_t sim_report_unreached(const sim_report *r, const sim_tally *sum, bool all_
         }
     }
     return found;
+}
+
+void sim_report_details(const sim_report *r, const sim_record *record) {
+    if (record->distinct) {
+        fprintf(r->out, "  traces: %s%" PRIu64 " distinct in %" PRIu64 " runs\n",
+                record->distinct_more ? "more than " : "", record->distinct, record->runs);
+    }
+    fprintf(r->out, "  deviations taken:");
+    const char *comma = "";
+    for (int kind = 0; kind < SIM_KIND_COUNT; kind++) {
+        if (record->kinds[kind]) {
+            fprintf(r->out, "%s %s %" PRIu64, comma, sim_kind_name((sim_kind)kind),
+                    record->kinds[kind]);
+            comma = ",";
+        }
+    }
+    fprintf(r->out, "%s\n  never taken:", *comma ? "" : " none");
+    comma = "";
+    for (int kind = 0; kind < SIM_KIND_COUNT; kind++) {
+        if (!record->kinds[kind]) {
+            fprintf(r->out, "%s %s", comma, sim_kind_name((sim_kind)kind));
+            comma = ",";
+        }
+    }
+    fprintf(r->out, "%s\n", *comma ? "" : " none");
+}
+
+static const char *assertion_word(dw_assertion_kind kind) {
+    switch (kind) {
+    case DW_ALWAYS:
+        return "always";
+    case DW_SOMETIMES:
+        return "sometimes";
+    case DW_REACHABLE:
+        return "reachable";
+    case DW_UNREACHABLE:
+        return "unreachable";
+    }
+    return "";
+}
+
+void sim_report_assertions(const sim_report *r, const sim_tally *sum) {
+    dw_assertion *const *all = NULL;
+    size_t count = sim_assertions(&all);
+    for (size_t i = 0; i < count && i < sum->assertion_count; i++) {
+        const uint64_t *n = sum->assertions[all[i]->index];
+        fprintf(r->out, "%-11s true %" PRIu64 " of %" PRIu64 " times: \"%s\" (%s)\n",
+                assertion_word(all[i]->kind), n[0], n[1], all[i]->message, all[i]->where);
+    }
 }
 
 void sim_report_quote(char *to, size_t size, const char *text) {

@@ -4,7 +4,7 @@
  * over. See run.h.
  */
 #include "run.h"
-#include "internal.h"
+#include "oracle.h"
 
 #include <stdlib.h>
 
@@ -37,6 +37,8 @@ void sim_runner_free(sim_runner *runner) {
     sim_queue_free(&world->queue);
     sim_choices_free(&world->choices);
     free(world->host_table);
+    free(world->payers);
+    sim_replay_free();
     free(world->scratch);
     sim_trace_free(runner->trace);
     free(runner);
@@ -64,8 +66,16 @@ void sim_run(sim_runner *runner, const dw_scenario *scenario, const sim_source *
     world->trace = options->trace ? runner->trace : NULL;
     runner->traced = options->trace;
     sim_choices_begin(world, source, options);
+    world->memory_max = scenario->memory_max > 0 ? scenario->memory_max : world->memory_max;
+    world->unsent_max = scenario->unsent_max > 0 ? scenario->unsent_max : world->unsent_max;
+    if (sim_world_is_off(world, "memory")) {
+        world->memory_max = world->unsent_max = SIZE_MAX;
+    }
     scenario->run(world);
+    sim_watch_finish(world);
+    sim_promises_try(world);
     end_hosts(world, !scenario->leaks_ok);
+    sim_leaks_children(world);
     outcome->hash = world->hash;
     outcome->events = world->events;
     outcome->virtual_time = world->now;

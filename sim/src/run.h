@@ -26,6 +26,7 @@ typedef struct sim_source {
 typedef struct sim_offer {
     sim_deviation at; /* value unused */
     uint64_t options;
+    uint64_t same; /* bit per answer below 64: the run is equal to one without this deviation */
 } sim_offer;
 
 typedef struct sim_offers {

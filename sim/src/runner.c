@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef DRYWIRE_VERSION
 #define DRYWIRE_VERSION "0.1.0"
@@ -45,7 +46,8 @@ int sim_session_status(const sim_session *s) {
     if (sim_workers_interrupted()) {
         return SIM_EXIT_INTERRUPTED;
     }
-    bool asked = s->o.seeds_given || s->o.mode == SIM_MODE_SWEEP;
+    bool asked =
+        s->o.seeds_given || s->o.mode == SIM_MODE_SWEEP || s->o.mode == SIM_MODE_EXHAUSTIVE;
     return s->out_of_time && asked ? SIM_EXIT_OUT_OF_TIME : SIM_EXIT_HELD;
 }
 
@@ -105,6 +107,41 @@ sim_case_end sim_session_tell_case(sim_session *s, const sim_case_plan *plan, co
     return end;
 }
 
+/* ---- TAP ---- */
+
+/* What was told so far, as comments. */
+static void print_comments(sim_session *s) {
+    int c, last = '\n';
+    fflush(s->report.out);
+    rewind(s->report.out);
+    while ((c = fgetc(s->report.out)) != EOF) {
+        if (last == '\n') {
+            fputs(c == '\n' ? "#" : "# ", s->terminal);
+        }
+        fputc(c, s->terminal);
+        last = c;
+    }
+    rewind(s->report.out);
+    if (ftruncate(fileno(s->report.out), 0) != 0) {
+        sim_session_error(s, "cannot use a temporary file");
+    }
+}
+
+void sim_session_tap(sim_session *s, const sim_record *record) {
+    if (!s->terminal) {
+        return;
+    }
+    print_comments(s);
+    sim_tap_record(s->terminal, ++s->tap_number, record);
+}
+
+void sim_session_tap_end(sim_session *s) {
+    if (s->terminal) {
+        print_comments(s);
+        sim_tap_end(s->terminal, s->tap_number);
+    }
+}
+
 /* ---- The program ---- */
 
 static int run_list(sim_session *s) {
@@ -142,9 +179,12 @@ static int dispatch(sim_session *s) {
     switch (s->o.mode) {
     case SIM_MODE_SEEDS:
     case SIM_MODE_SWEEP:
+    case SIM_MODE_EXHAUSTIVE:
         return sim_session_search(s);
     case SIM_MODE_ONE_SEED:
         return sim_session_seed(s);
+    case SIM_MODE_MERGE:
+        return sim_session_merge(s);
     case SIM_MODE_REPLAY:
         return sim_session_replay(s);
     case SIM_MODE_SHRINK:
@@ -161,6 +201,43 @@ static int dispatch(sim_session *s) {
     return SIM_EXIT_USAGE;
 }
 
+/* What else there is to say before any work: the environment, drywire.conf. */
+static bool prepare(sim_session *s, char error[SIM_OPTIONS_ERROR]) {
+    bool searches = s->o.mode == SIM_MODE_SEEDS || s->o.mode == SIM_MODE_SWEEP ||
+                    s->o.mode == SIM_MODE_EXHAUSTIVE;
+    const char *config = s->o.config ? s->o.config : SIM_CONFIG_DEFAULT;
+    if (!sim_options_from_environment(&s->o, error)) {
+        return false;
+    }
+    if (s->o.mode != SIM_MODE_MERGE &&
+        !sim_options_check_filters(&s->o, s->scenarios, s->count, error)) {
+        return false;
+    }
+    if (searches && strcmp(config, "none") != 0 && (s->o.config || access(config, F_OK) == 0) &&
+        !sim_config_read(&s->config, config, s->scenarios, s->count, error)) {
+        return false;
+    }
+    if (s->o.tap) {
+        FILE *kept = tmpfile();
+        if (!kept) {
+            snprintf(error, SIM_OPTIONS_ERROR, "--tap: no temporary file: %s", strerror(errno));
+            return false;
+        }
+        s->terminal = stdout;
+        s->report.colour = false;
+        s->report.out = kept;
+    }
+    return true;
+}
+
+static void finish(sim_session *s) {
+    if (s->terminal) {
+        fclose(s->report.out);
+    }
+    sim_records_free(&s->records);
+    sim_config_free(&s->config);
+}
+
 int dw_main(int argc, char **argv, const dw_scenario *scenarios, size_t count) {
     char error[SIM_OPTIONS_ERROR];
     sim_session s = {.scenarios = scenarios, .count = count};
@@ -173,10 +250,12 @@ int dw_main(int argc, char **argv, const dw_scenario *scenarios, size_t count) {
     if (!about && !check_scenarios(&s)) {
         return SIM_EXIT_USAGE;
     }
-    if (!about && !sim_options_check_filters(&s.o, scenarios, count, error)) {
+    if (!about && !prepare(&s, error)) {
+        finish(&s);
         return sim_session_complain(&s, error);
     }
     int status = dispatch(&s);
+    finish(&s);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "%s: cannot write the report: %s\n", s.o.program, strerror(errno));
         return status ? status : SIM_EXIT_USAGE;

@@ -6,15 +6,27 @@
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #endif
-#include "child.h"
 #include "differ.h"
 #include "progress.h"
+#include "runner_child.h"
 #include "session.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* Distinct failures of one scenario that are shrunk and told at length. */
 enum { CASES_MAX = 5 };
+
+/* What a pair of deviations is called: its number says which it is, for its file's name. */
+static void name_pair(const sim_plan *plan, const sim_found *found, char *origin, size_t size,
+                      char *suffix, size_t suffix_size) {
+    sim_deviation first = sim_sweep_point(plan->sweep, (size_t)found->index);
+    char one[32], two[32];
+    snprintf(origin, size, "pair %" PRIu64 "+%" PRIu64 ", %.20s %s and %.20s %s", found->index,
+             found->path, first.what, sim_runfile_value(&first, one), found->more[0].what,
+             sim_runfile_value(&found->more[0], two));
+    snprintf(suffix, suffix_size, "pair-%" PRIu64 "-%" PRIu64, found->index, found->path);
+}
 
 /* What run `index` of the plan is called, in words and in file names. */
 static void name_run(const sim_plan *plan, uint64_t index, char *origin, size_t size, char *suffix,
@@ -26,16 +38,37 @@ static void name_run(const sim_plan *plan, uint64_t index, char *origin, size_t 
                  sim_runfile_value(&point, value));
         snprintf(suffix, suffix_size, "sweep-%" PRIu64, index);
     } else {
-        snprintf(origin, size, "seed 0x%" PRIx64, plan->first_seed + index);
-        snprintf(suffix, suffix_size, "%" PRIx64, plan->first_seed + index);
+        uint64_t seed = sim_plan_seed(plan, index);
+        snprintf(origin, size, "seed 0x%" PRIx64, seed);
+        snprintf(suffix, suffix_size, "%" PRIx64, seed);
     }
 }
 
-static void tell_found(sim_session *s, const sim_plan *plan, const sim_found *found) {
+/* A list out of the tree below a point: its number says which it is. */
+static void name_list(const sim_found *found, char *origin, size_t size, char *suffix,
+                      size_t suffix_size) {
+    snprintf(origin, size, "list %" PRIu64 " below point %" PRIu64 ", %u deviations", found->path,
+             found->index, (unsigned)found->more_count + 1);
+    snprintf(suffix, suffix_size, "list-%" PRIu64 "-%" PRIu64, found->index, found->path);
+}
+
+static void name_found(const sim_plan *plan, const sim_found *found, char *origin, size_t size,
+                       char *suffix, size_t suffix_size) {
+    if (found->path && plan->tree) {
+        name_list(found, origin, size, suffix, suffix_size);
+    } else if (found->path) {
+        name_pair(plan, found, origin, size, suffix, suffix_size);
+    } else {
+        name_run(plan, found->index, origin, size, suffix, suffix_size);
+    }
+}
+
+static void tell_found(sim_session *s, const sim_plan *plan, const sim_found *found,
+                       sim_record_found *kept) {
     char origin[128];
     char suffix[64];
     char path[SIM_CASE_PATH];
-    sim_deviation room;
+    sim_deviation room[SIM_MORE_MAX + 1];
     sim_list list;
     sim_case_plan job = {
         .scenario = plan->scenario,
@@ -44,25 +77,37 @@ static void tell_found(sim_session *s, const sim_plan *plan, const sim_found *fo
         .no_shrink = s->o.no_shrink,
         .colour = s->report.colour,
     };
-    sim_plan_source(plan, found->index, &room, &list, &job.source);
-    name_run(plan, found->index, origin, sizeof(origin), suffix, sizeof(suffix));
+    sim_found_source(plan, found, room, &list, &job.source);
+    name_found(plan, found, origin, sizeof(origin), suffix, sizeof(suffix));
     sim_case_path(path, s->o.out_dir, plan->scenario->name, suffix);
     if (sim_session_tell_case(s, &job, origin, found->times) == SIM_CASE_DIFFERS) {
         sim_differ_print(s->report.out, plan, found->index, 0);
+    } else if (kept) {
+        sim_record_text(kept->path, sizeof(kept->path), path);
     }
+}
+
+/* The failure as the files of results will have it. */
+static sim_record_found *keep_found(const sim_plan *plan, const sim_found *found,
+                                    sim_record *record) {
+    char origin[128];
+    char suffix[64];
+    name_found(plan, found, origin, sizeof(origin), suffix, sizeof(suffix));
+    return record ? sim_record_find(record, &found->outcome, origin, found->times) : NULL;
 }
 
 static void tell_briefly(sim_session *s, const sim_plan *plan, const sim_found *found) {
     char origin[128];
     char suffix[64];
-    name_run(plan, found->index, origin, sizeof(origin), suffix, sizeof(suffix));
+    name_found(plan, found, origin, sizeof(origin), suffix, sizeof(suffix));
     s->failed = true;
     fprintf(s->report.out, "also FAILED %s: %s: %s (%s; %" PRIu64 " runs), not shrunk\n",
             plan->scenario->name, found->outcome.oracle, found->outcome.message, origin,
             found->times);
 }
 
-static void tell_all_found(sim_session *s, const sim_plan *plan, const sim_tally *tally) {
+static void tell_all_found(sim_session *s, const sim_plan *plan, const sim_tally *tally,
+                           sim_record *record) {
     if (tally->differs) {
         char origin[128];
         char suffix[64];
@@ -73,8 +118,9 @@ static void tell_all_found(sim_session *s, const sim_plan *plan, const sim_tally
         sim_differ_print(s->report.out, plan, tally->differs_index, tally->differs_before);
     }
     for (size_t i = 0; i < tally->found_count && !s->error; i++) {
+        sim_record_found *kept = keep_found(plan, &tally->found[i], record);
         if (i < CASES_MAX) {
-            tell_found(s, plan, &tally->found[i]);
+            tell_found(s, plan, &tally->found[i], kept);
         } else {
             tell_briefly(s, plan, &tally->found[i]);
         }
@@ -96,9 +142,67 @@ static dw_time scenario_deadline(const sim_session *s) {
     return now + left / (dw_time)(s->scenarios_left ? s->scenarios_left : 1);
 }
 
+static void fill_record(sim_record *record, const sim_plan *plan, const sim_tally *tally) {
+    snprintf(record->search, sizeof(record->search), "%s",
+             plan->tree    ? "exhaustive"
+             : plan->calm  ? "pairs"
+             : plan->sweep ? "sweep"
+                           : "seeds");
+    record->planned = plan->count;
+    record->first_seed = plan->first_seed;
+    record->runs = tally->runs;
+    record->failures = tally->failures;
+    record->distinct = tally->distinct;
+    record->distinct_more = tally->distinct_more;
+    record->wall = tally->wall;
+    record->virtual_us = tally->virtual_us;
+    memcpy(record->kinds, tally->kinds, sizeof(record->kinds));
+    record->through = tally->end == SIM_ALL_PLAYED;
+    record->differs = tally->differs;
+}
+
+/* Adds up and tells what the pool has brought. */
+static void take_in(sim_session *s, const sim_plan *plan, const sim_tally *tally) {
+    const char *name = plan->scenario->name;
+    sim_record *record = sim_records_add(&s->records, name);
+    if (plan->tree) {
+        sim_report_tree(&s->report, name, tally, plan->bound);
+    } else if (plan->calm) {
+        sim_report_pairs(&s->report, name, tally);
+    } else {
+        sim_report_summary(&s->report, name, tally, sim_shard_count(&plan->shard, plan->count));
+    }
+    s->failed = s->failed || tally->failures;
+    s->out_of_time = s->out_of_time || tally->end == SIM_OUT_OF_TIME;
+    s->cut_short = s->cut_short || tally->end != SIM_ALL_PLAYED;
+    if (!record || !sim_tally_add(&s->sum, tally)) {
+        sim_session_error(s, "cannot add up");
+        return;
+    }
+    fill_record(record, plan, tally);
+    if (s->o.report) {
+        sim_report_details(&s->report, record);
+    }
+    tell_all_found(s, plan, tally, record);
+    sim_session_tap(s, record);
+}
+
+static void tell_shard(const sim_session *s, const sim_plan *plan) {
+    if (plan->shard.total > 1) {
+        fprintf(s->report.out, "%s: shard %" PRIu64 " of %" PRIu64 " (%s)", plan->scenario->name,
+                plan->shard.index + 1, plan->shard.total, plan->shard.from);
+        if (plan->count != UINT64_MAX) {
+            fprintf(s->report.out, ": %" PRIu64 " of %" PRIu64 " runs",
+                    sim_shard_count(&plan->shard, plan->count), plan->count);
+        }
+        fputc('\n', s->report.out);
+    }
+}
+
 static void search(sim_session *s, const sim_plan *plan) {
     sim_tally tally;
-    sim_pool pool = {.jobs = s->o.jobs, .deadline = scenario_deadline(s)};
+    sim_pool pool = {.jobs = s->o.jobs, .deadline = scenario_deadline(s), .distinct = s->o.report};
+    tell_shard(s, plan);
     sim_progress progress = {.name = plan->scenario->name, .colour = sim_terminal_colour(stderr)};
     progress.ends_in = pool.deadline ? pool.deadline - sim_wall_now() : 0;
     if (!s->o.quiet && sim_terminal(stderr)) {
@@ -110,28 +214,34 @@ static void search(sim_session *s, const sim_plan *plan) {
     if (!good) {
         sim_session_error(s, "cannot start worker processes");
     } else {
-        sim_report_summary(&s->report, plan->scenario->name, &tally, plan->count);
-        s->failed = s->failed || tally.failures;
-        s->out_of_time = s->out_of_time || tally.end == SIM_OUT_OF_TIME;
-        s->cut_short = s->cut_short || tally.end != SIM_ALL_PLAYED;
-        if (!sim_tally_add(&s->sum, &tally)) {
-            sim_session_error(s, "cannot add up");
-        }
-        tell_all_found(s, plan, &tally);
+        take_in(s, plan, &tally);
     }
     sim_tally_free(&tally);
 }
 
-static void search_seeds(sim_session *s, const dw_scenario *scenario) {
-    uint64_t own = scenario->seeds ? scenario->seeds : SIM_SEEDS_DEFAULT;
-    sim_plan plan = {
+/* Who wins is said in config.h. */
+static sim_plan plan_seeds(const sim_session *s, size_t which) {
+    const dw_scenario *scenario = &s->scenarios[which];
+    sim_settings settings = sim_config_of(&s->config, which);
+    uint64_t own = settings.has_seeds ? settings.seeds
+                   : scenario->seeds  ? scenario->seeds
+                                      : SIM_SEEDS_DEFAULT;
+    uint64_t seeds = s->o.seeds_given ? s->o.seeds : s->o.run_for ? UINT64_MAX : own;
+    uint64_t first = s->o.first_seed_given ? s->o.first_seed : settings.first_seed;
+    return (sim_plan){
         .scenario = scenario,
-        .count = s->o.seeds_given ? s->o.seeds
-                 : s->o.run_for   ? UINT64_MAX
-                                  : own,
-        .first_seed = s->o.first_seed,
-        .kinds = sim_session_kinds(scenario),
+        .shard = s->o.shard,
+        .known = settings.known,
+        .known_count = settings.known_count,
+        .count =
+            seeds < UINT64_MAX - settings.known_count ? seeds + settings.known_count : UINT64_MAX,
+        .first_seed = first + s->o.repetition * (seeds < UINT64_MAX ? seeds : own),
+        .kinds = settings.has_kinds ? settings.kinds : sim_session_kinds(scenario),
     };
+}
+
+static void search_seeds(sim_session *s, size_t which) {
+    sim_plan plan = plan_seeds(s, which);
     search(s, &plan);
 }
 
@@ -146,8 +256,15 @@ static void tell_calm_failure(sim_session *s, const dw_scenario *scenario,
         .path = path,
         .colour = s->report.colour,
     };
-    fprintf(s->report.out, "%s: the calm run fails; nothing is swept\n", scenario->name);
+    fprintf(s->report.out, "%s: the calm run fails; nothing else is played\n", scenario->name);
     sim_session_tell_case(s, &job, "the calm run", 1);
+    sim_record *record = sim_records_add(&s->records, scenario->name);
+    if (record) {
+        snprintf(record->search, sizeof(record->search), "sweep");
+        record->runs = record->failures = 1;
+        sim_record_find(record, outcome, "the calm run", 1);
+        sim_session_tap(s, record);
+    }
 }
 
 static void print_points(sim_session *s, const dw_scenario *scenario, const sim_sweep *sweep) {
@@ -169,6 +286,57 @@ static void print_points(sim_session *s, const dw_scenario *scenario, const sim_
     fflush(s->report.out);
 }
 
+/* Pairs are shared out evenly among their first deviations. What one deviation breaks, pairs would
+ * only show again. */
+static void sweep_pairs(sim_session *s, sim_plan *plan) {
+    sim_calm calm = {0};
+    if (s->failed) {
+        fprintf(s->report.out, "%s: pairs are not played: mend first what one deviation breaks\n",
+                plan->scenario->name);
+        s->cut_short = true;
+    } else if (!sim_calm_note(&calm, plan->sweep->offers, plan->sweep->offer_count)) {
+        sim_session_error(s, "cannot plan pairs");
+    } else {
+        plan->calm = &calm;
+        plan->more_kinds = s->o.sweep_kinds;
+        plan->pairs_max = s->o.pairs_max / plan->count;
+        plan->pairs_max = plan->pairs_max > 0 ? plan->pairs_max : 1;
+        search(s, plan);
+    }
+    sim_calm_free(&calm);
+}
+
+/* Every list of deviations of these kinds, but for those that are equal to another: the workers
+ * share out the calm run's points, and each climbs the tree below its own. */
+static void search_tree(sim_session *s, const dw_scenario *scenario, const sim_sweep *sweep) {
+    sim_plan plan = {
+        .scenario = scenario,
+        .count = sweep->count,
+        .shard = s->o.shard,
+        .sweep = sweep,
+        .tree = true,
+        .bound = s->o.bound ? (uint32_t)s->o.bound : SIM_MORE_MAX + 1,
+        .more_kinds = s->o.sweep_kinds,
+    };
+    if (sweep->count) {
+        search(s, &plan);
+    } else {
+        fprintf(s->report.out, "%s: exhaustive: the calm run is all there is, and it held\n",
+                scenario->name);
+    }
+}
+
+static void sweep_depths(sim_session *s, const dw_scenario *scenario, const sim_sweep *sweep) {
+    sim_plan plan = {
+        .scenario = scenario, .count = sweep->count, .shard = s->o.shard, .sweep = sweep};
+    if (sweep->count) {
+        search(s, &plan);
+    }
+    if (sweep->count && s->o.depth == 2 && !s->error && !sim_workers_interrupted()) {
+        sweep_pairs(s, &plan);
+    }
+}
+
 static void sweep_scenario(sim_session *s, const dw_scenario *scenario) {
     sim_outcome outcome;
     sim_sweep sweep = {0};
@@ -179,15 +347,18 @@ static void sweep_scenario(sim_session *s, const dw_scenario *scenario) {
     } else if (outcome.failed) {
         s->cut_short = true;
         tell_calm_failure(s, scenario, &outcome);
-    } else if (!sim_sweep_plan(&sweep, sim_trial_offers(trial))) {
+    } else if (s->o.mode == SIM_MODE_EXHAUSTIVE
+                   ? !sim_sweep_plan_behind(&sweep, sim_trial_offers(trial), NULL)
+                   : !sim_sweep_plan(&sweep, sim_trial_offers(trial))) {
         sim_session_error(s, "cannot plan the sweep");
     } else {
-        sim_plan plan = {.scenario = scenario, .count = sweep.count, .sweep = &sweep};
-        print_points(s, scenario, &sweep);
         sim_trial_free(trial);
         trial = NULL;
-        if (sweep.count) {
-            search(s, &plan);
+        if (s->o.mode == SIM_MODE_EXHAUSTIVE) {
+            search_tree(s, scenario, &sweep);
+        } else {
+            print_points(s, scenario, &sweep);
+            sweep_depths(s, scenario, &sweep);
         }
     }
     sim_trial_free(trial);
@@ -210,7 +381,7 @@ static void check_sweep(sim_session *s) {
                     "FAILED sweep: no run offers a point of kind '%s': nothing of "
                     "it was tested\n",
                     sim_kind_name((sim_kind)kind));
-        } else if (s->sum.kinds[kind] == 0) {
+        } else if (s->sum.kinds[kind] == 0 && s->o.shard.total <= 1) {
             s->failed = true;
             fprintf(s->report.out,
                     "FAILED sweep: %" PRIu64 " points of kind '%s' were played, "
@@ -221,9 +392,21 @@ static void check_sweep(sim_session *s) {
 }
 
 static void check_unreached(sim_session *s) {
-    bool all_ran = s->o.filter_count == 0 && !s->cut_short;
-    size_t unreached = sim_report_unreached(&s->report, &s->sum, all_ran);
-    s->failed = s->failed || (unreached && s->o.strict);
+    bool all_ran = !s->left_out && !s->cut_short;
+    if (s->o.report) {
+        sim_report_assertions(&s->report, &s->sum);
+    }
+    /* What one shard does not reach another may: their merge says. */
+    if (s->o.shard.total <= 1) {
+        size_t unreached = sim_report_unreached(&s->report, &s->sum, all_ran);
+        s->failed = s->failed || (unreached && s->o.strict);
+    }
+}
+
+/* `skip` in drywire.conf leaves a scenario out unless it was asked for by name. */
+static bool is_chosen(const sim_session *s, size_t which) {
+    bool skip = s->o.filter_count == 0 && sim_config_of(&s->config, which).skip;
+    return !skip && sim_options_choose(&s->o, s->scenarios, s->count, which);
 }
 
 int sim_session_search(sim_session *s) {
@@ -234,16 +417,20 @@ int sim_session_search(sim_session *s) {
     sim_workers_catch_interrupt();
     s->deadline = s->o.run_for ? sim_wall_now() + s->o.run_for : 0;
     for (size_t i = 0; i < s->count; i++) {
-        s->scenarios_left += sim_options_choose(&s->o, s->scenarios, s->count, i);
+        s->scenarios_left += is_chosen(s, i);
+    }
+    s->left_out = s->scenarios_left < s->count;
+    if (s->terminal) {
+        sim_tap_begin(s->terminal);
     }
     for (size_t i = 0; i < s->count && !s->error && !sim_workers_interrupted(); i++) {
-        if (!sim_options_choose(&s->o, s->scenarios, s->count, i)) {
+        if (!is_chosen(s, i)) {
             continue;
         }
-        if (s->o.mode == SIM_MODE_SWEEP) {
+        if (s->o.mode == SIM_MODE_SWEEP || s->o.mode == SIM_MODE_EXHAUSTIVE) {
             sweep_scenario(s, &s->scenarios[i]);
         } else {
-            search_seeds(s, &s->scenarios[i]);
+            search_seeds(s, i);
         }
         s->scenarios_left--;
         fflush(s->report.out);
@@ -254,6 +441,8 @@ int sim_session_search(sim_session *s) {
     if (s->sum.assertions && !s->error) {
         check_unreached(s);
     }
+    sim_session_tap_end(s);
+    sim_session_write_files(s);
     sim_tally_free(&s->sum);
     return sim_session_status(s);
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One call of dw_main: what was asked, what has come of it so far, and the words and exit status
- * that follow. Its verbs are spread over search.c (seeds and sweeps), single.c (one run) and
- * runner.c.
+ * that follow. Its verbs are spread over search.c (seeds and sweeps), single.c (one run), merge.c
+ * (results of shards) and runner.c.
  */
 #ifndef DRYWIRE_SIM_SESSION_H
 #define DRYWIRE_SIM_SESSION_H
 
 #include "case.h"
+#include "config.h"
 #include "options.h"
+#include "record.h"
 #include "report.h"
 #include "workers.h"
 
@@ -26,10 +28,15 @@ typedef struct sim_session {
     const dw_scenario *scenarios;
     size_t count;
     sim_report report;
+    sim_config config;
+    sim_records records; /* of the scenarios searched */
+    FILE *terminal;      /* with --tap: where TAP goes; report.out is then kept back for comments */
+    size_t tap_number;   /* of the last line */
     sim_tally sum;
     uint64_t points[SIM_KIND_COUNT]; /* of a sweep, over all scenarios */
     dw_time deadline;
     size_t scenarios_left;
+    bool left_out;  /* some scenario was not asked for */
     bool cut_short; /* some scenario was not played to its end */
     bool failed, differs, out_of_time, error;
 } sim_session;
@@ -54,8 +61,17 @@ void sim_session_tell_differs(sim_session *s, const char *name, const char *orig
 /* The kinds that the scenario's seeds may use, 0 = all. */
 uint32_t sim_session_kinds(const dw_scenario *scenario);
 
+/* With --tap: what was told since the last time goes out as comments, then the record's line. */
+void sim_session_tap(sim_session *s, const sim_record *record);
+/* The last of it. */
+void sim_session_tap_end(sim_session *s);
+
+/* Writes the files that were asked for: JUnit, results. */
+void sim_session_write_files(sim_session *s);
+
 /* What the modes do; each returns the exit status. */
 int sim_session_search(sim_session *s);
+int sim_session_merge(sim_session *s);
 int sim_session_seed(sim_session *s);
 int sim_session_replay(sim_session *s);
 int sim_session_shrink_file(sim_session *s);

@@ -15,24 +15,48 @@ enum { SYN_RETRIES = 6 };
 
 /* ---- conn.c ---- */
 
-/* Draws a choice of the flow that `from` sends, if its kind is active. */
-uint64_t sim_flow_draw(sim_end *from, sim_kind kind, uint64_t *counter, uint64_t options);
+/* Draws a choice of the flow that `from` sends, if its kind is active. `counter` is a member of the
+ * aside of `holder`. */
+uint64_t sim_flow_draw_active(sim_end *from, sim_kind kind, uint64_t *counter, uint64_t options);
+#define sim_flow_draw(from, kind, holder, counter, options)                                        \
+    (choice_active(end_world(from), (kind))                                                        \
+         ? sim_flow_draw_active((from), (kind), &sim_end_aside(holder)->counter, (options))        \
+         : 0)
 /* A line about that flow in the timeline, if there is one. */
 void sim_flow_trace(sim_end *from, char mark, const char *text);
 /* Frees a chain of segments. */
-void sim_chain_drop(dw_world *world, sim_segment **head, sim_segment **tail);
-/* A cleared connection, listed in the world. */
-sim_conn *sim_conn_take(dw_world *world);
-void sim_end_init(sim_end *end, dw_host *host, dw_host *other, uint8_t side);
+void sim_chain_drop(dw_world *world, sim_segment **last);
+/* What waits to be sent is not sent. */
+void sim_end_drop_blocked(sim_end *end);
+/* A new connection, the client's next one, listed at both hosts. */
+sim_conn *sim_conn_take(dw_host *client, dw_host *server);
+/* The end is looked at again at `at`; or not, until something else happens. */
+void sim_end_ready_at(sim_end *end, dw_time at);
+void sim_end_unready(sim_end *end);
+void sim_end_hand_over(sim_end *end, sim_segment *segment);
 /* Runs the program's side, if it is ready for anything it wants and gets CPU. */
 void sim_end_dispatch(sim_end *end);
 /* What was held back (join) may be told. */
 void sim_end_unhold(sim_end *end);
-/* Reset or timed out: the program is told, unless it has closed already. */
+/* Reset or timed out: nothing more comes or goes, but for what has arrived. */
+void sim_end_kill(sim_end *end, int error);
+/* The same, and the program is told, unless it has closed already. */
 void sim_end_died(sim_end *end, int error);
 
 static inline bool end_is_dark(const sim_end *end) {
-    return end->host->power == POWER_DEAD;
+    return end_host(end)->power == POWER_DEAD;
+}
+
+/* A packet arrives. */
+static inline void sim_stream_mark_packet(sim_end *to, const sim_segment *segment) {
+    world_mark(end_world(to), 0x1000 + segment->packet * 2u + to->side +
+                                  conn_of(to)->ordinal * UINT64_C(64) +
+                                  ((uint64_t)segment->len << 32));
+}
+
+/* What the end's program reads goes into the hash. */
+static inline void sim_stream_mark(sim_end *end, const uint8_t *data, size_t len) {
+    world_mark(end_world(end), sim_hash_bytes(data, len) + end->side);
 }
 
 /* ---- flight.c ---- */
@@ -52,12 +76,27 @@ void sim_flight_drop_first(sim_end *to);
 void sim_flight_drop(sim_end *to);
 void sim_flight_delay(sim_end *to, dw_time at);
 void sim_flight_lose_first(sim_end *to);
+/* A link dropped it when it was sent; its sender tries again now. */
+void sim_flight_send_again(sim_end *to);
 
 /* ---- arrival.c, stream.c ---- */
 
 /* The RST that would have refused a SYN was lost: the SYN is sent again. */
 void sim_arrival_refusal_lost(sim_end *client);
+/* Somebody in between answers the first packet in flight, a SYN, data or FIN: resets, or closes. */
+void sim_arrival_broken(sim_end *to, bool reset);
+/* Bytes are there for the program. False: they wait for company (join). */
+bool sim_arrival_data(sim_end *to, sim_segment *segment);
+/* The packet that ends a direction, behind all that waits to be sent. */
+void sim_stream_send_last(sim_end *end, sim_packet packet);
 /* The peer has room again. */
 void sim_stream_window_opens(sim_end *from);
+
+/* ---- unix.c: connections within a host ---- */
+
+/* What is sent is there at once: data, FIN, or PACKET_RESET. Takes the segment. */
+void sim_unix_deliver(sim_end *to, sim_segment *segment);
+/* The end's program has closed it; `unread`: over bytes it had not read. */
+void sim_unix_closes(sim_end *end, bool unread);
 
 #endif

@@ -28,6 +28,14 @@ static uint64_t values_max(sim_kind kind) {
         return SIM_SWEEP_SYN_DROP_MAX;
     case SIM_USER:
         return SIM_SWEEP_USER_MAX;
+    case SIM_NAME:
+        return SIM_SWEEP_NAME_MAX;
+    case SIM_SPAWN:
+        return SIM_SWEEP_SPAWN_MAX;
+    case SIM_CORRUPT:
+        return SIM_SWEEP_CORRUPT_MAX;
+    case SIM_UNCLOG:
+        return SIM_SWEEP_ORDER_MAX;
     case SIM_LATENCY:
     case SIM_PARTITION:
     case SIM_JOIN:
@@ -35,6 +43,14 @@ static uint64_t values_max(sim_kind kind) {
     case SIM_CLOSE:
     case SIM_REFUSE:
     case SIM_ALLOC:
+    case SIM_LOSE:
+    case SIM_DUPLICATE:
+    case SIM_REORDER:
+    case SIM_UNREACHABLE:
+    case SIM_EXIT:
+    case SIM_STDIN:
+    case SIM_KILLED:
+    case SIM_NAME_LATE:
     case SIM_KIND_COUNT:
         break;
     }
@@ -100,13 +116,14 @@ static bool add_offer(sim_sweep *sweep, uint32_t index) {
     return add_numbers(sweep, index, offer->options, values_max(kind));
 }
 
-bool sim_sweep_plan(sim_sweep *sweep, const sim_offers *offers) {
+static bool plan_offers(sim_sweep *sweep, const sim_offers *offers) {
     size_t count = offers->count < UINT32_MAX ? offers->count : UINT32_MAX;
     *sweep = (sim_sweep){0};
     sweep->offers = malloc((count ? count : 1) * sizeof(*sweep->offers));
     if (!sweep->offers) {
         return false;
     }
+    sweep->offer_count = count;
     if (count) {
         memcpy(sweep->offers, offers->items, count * sizeof(*sweep->offers));
     }
@@ -116,6 +133,46 @@ bool sim_sweep_plan(sim_sweep *sweep, const sim_offers *offers) {
             return false;
         }
     }
+    return true;
+}
+
+bool sim_sweep_plan(sim_sweep *sweep, const sim_offers *offers) {
+    return plan_offers(sweep, offers);
+}
+
+static bool is_draw(const sim_deviation *a, const sim_deviation *b) {
+    return a->nth == b->nth && strcmp(a->what, b->what) == 0 && strcmp(a->who, b->who) == 0;
+}
+
+size_t sim_offers_behind(const sim_offers *offers, const sim_deviation *last) {
+    for (size_t i = 0; i < offers->count; i++) {
+        if (is_draw(&offers->items[i].at, last)) {
+            return i + 1;
+        }
+    }
+    return offers->count; /* it was never drawn: nothing follows from it */
+}
+
+/* Takes out the answers that lead to a run equal to another's. */
+static void leave_out_equal(sim_sweep *sweep) {
+    size_t kept = 0;
+    for (size_t i = 0; i < sweep->count; i++) {
+        const sim_point *point = &sweep->points[i];
+        uint64_t same = sweep->offers[point->offer].same;
+        if (point->value >= 64 || (same >> point->value & 1) == 0) {
+            sweep->points[kept++] = *point;
+        }
+    }
+    sweep->count = kept;
+}
+
+bool sim_sweep_plan_behind(sim_sweep *sweep, const sim_offers *offers, const sim_deviation *last) {
+    size_t from = last != NULL ? sim_offers_behind(offers, last) : 0;
+    sim_offers after = {.items = offers->items + from, .count = offers->count - from};
+    if (!plan_offers(sweep, &after)) {
+        return false;
+    }
+    leave_out_equal(sweep);
     return true;
 }
 

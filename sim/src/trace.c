@@ -3,11 +3,13 @@
  * The trace of a run: one line for each thing that happened, kept only when somebody wants to see
  * it, with the run's hash up to there. The hash is made in every run, here and where packets move.
  */
-#include "internal.h"
+#include "datagram.h"
+#include "oracle.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 enum { LINE_MAX_CHARS = 600, WHO_COLUMN = 30, BYTES_SHOWN = 48 };
 
@@ -135,6 +137,9 @@ const char *sim_trace_bytes(char *out, size_t size, const uint8_t *data, size_t 
 static const char *who_text(char *out, size_t size, dw_reactor *reactor, dw_seen seen,
                             const dw_io *io) {
     dw_host *host = host_of(reactor);
+    if (io != NULL && io->kind == DW_IO_DATAGRAM && io->socket != DW_SOCKET_NONE) {
+        return sim_socket_format(out, size, (sim_socket *)io->socket);
+    }
     if (io == NULL || io->kind != DW_IO_STREAM || io->socket == DW_SOCKET_NONE) {
         snprintf(out, size, "%s", host->name);
         return out;
@@ -143,6 +148,20 @@ static const char *who_text(char *out, size_t size, dw_reactor *reactor, dw_seen
     bool outwards = seen == DW_SEEN_WRITE || seen == DW_SEEN_LOSE || seen == DW_SEEN_LOSE_WRITE ||
                     seen == DW_SEEN_ABORT;
     sim_stream_format(out, size, outwards ? end : peer_of(end));
+    return out;
+}
+
+/* Where a port is: its number, or its name. */
+static const char *place(char *out, size_t size, const dw_io *io, size_t number) {
+    const sim_name *name = NULL;
+    if (io != NULL && io->family == DW_ADDRESS_UNIX && io->socket != DW_SOCKET_NONE) {
+        name = io->kind == DW_IO_DATAGRAM ? ((sim_socket *)io->socket)->name
+                                          : ((sim_listener *)io->socket)->name;
+    }
+    if (name != NULL) {
+        return sim_name_text(out, size, name);
+    }
+    snprintf(out, size, "%zu", number);
     return out;
 }
 
@@ -202,10 +221,11 @@ static void describe(char *out, size_t size, dw_seen seen, const dw_io *io, int 
         snprintf(out, size, "connect %s:%zu", (const char *)data, len);
         break;
     case DW_SEEN_LISTEN:
-        snprintf(out, size, "%s: listens on %zu", name, len);
+        snprintf(out, size, "%s: listens on %s", name, place(bytes, sizeof(bytes), io, len));
         break;
     case DW_SEEN_STOP_LISTEN:
-        snprintf(out, size, "%s: listens on %zu no more", name, len);
+        snprintf(out, size, "%s: listens on %s no more", name,
+                 place(bytes, sizeof(bytes), io, len));
         break;
     case DW_SEEN_DATAGRAM:
         snprintf(out, size, "%s: datagram_received %zu %s", name, len,
@@ -229,10 +249,12 @@ static void describe(char *out, size_t size, dw_seen seen, const dw_io *io, int 
         snprintf(out, size, "%s: child_connection_lost of %d", name, code);
         break;
     case DW_SEEN_EXITED:
-        snprintf(out, size, "process_exited: %d", code);
+        snprintf(out, size, "%s: process_exited: %s %d", (const char *)data,
+                 WIFSIGNALED(code) ? "signal" : "status",
+                 WIFSIGNALED(code) ? WTERMSIG(code) : WEXITSTATUS(code));
         break;
     case DW_SEEN_ENDED:
-        snprintf(out, size, "process_ended");
+        snprintf(out, size, "%s: process_ended", (const char *)data);
         break;
     case DW_SEEN_CHILD_WRITE:
         snprintf(out, size, "%s: write_to_child %d: %zu %s", name, code, len,
@@ -241,18 +263,45 @@ static void describe(char *out, size_t size, dw_seen seen, const dw_io *io, int 
     }
 }
 
+static void oracles_see(dw_host *host, dw_seen seen, const dw_io *io, int code, const void *data,
+                        size_t len) {
+    dw_world *world = host->world;
+    if (io != NULL && io->kind == DW_IO_STREAM) {
+        sim_end *end = (sim_end *)io->socket;
+        if (seen == DW_SEEN_MADE || end_watch(end) != NULL || world->payer != NULL) {
+            sim_watch_see(host, seen, io, data, len);
+        }
+    } else if (io != NULL && io->kind == DW_IO_DATAGRAM) {
+        sim_duplicate_see(host, seen, io, data, len, (size_t)code);
+    } else if (seen == DW_SEEN_CONNECT) {
+        sim_watch_connect(host, data);
+    } else if (seen == DW_SEEN_CALL) {
+        world->payer = NULL;
+    }
+}
+
+/* The bytes of streams are hashed where the wire takes and gives them (stream.c): nobody observes
+ * them in most runs, and the hash is the same in all. */
+static void mark_seen(dw_host *host, dw_seen seen, int code, const void *data, size_t len) {
+    dw_world *world = host->world;
+    world_mark(world,
+               (uint64_t)seen + ((uint64_t)host->index << 8) + ((uint64_t)(unsigned)code << 32));
+    if (seen == DW_SEEN_DATAGRAM || seen == DW_SEEN_CHILD_DATA) {
+        world_mark(world, sim_hash_bytes(data, len));
+    } else if (seen == DW_SEEN_CALL) {
+        world->last_call = data;
+    } else if (seen == DW_SEEN_SEND || seen == DW_SEEN_CHILD_WRITE) {
+        world_mark(world, len);
+    }
+}
+
 void sim_trace_observe(dw_reactor *reactor, dw_seen seen, const dw_io *io, int code,
                        const void *data, size_t len) {
     dw_host *host = host_of(reactor);
     dw_world *world = host->world;
-    world_mark(world,
-               (uint64_t)seen + ((uint64_t)host->index << 8) + ((uint64_t)(unsigned)code << 32));
-    if (seen == DW_SEEN_DATA || seen == DW_SEEN_DATAGRAM || seen == DW_SEEN_CHILD_DATA) {
-        sim_world_mark_bytes(world, data, len);
-    } else if (seen == DW_SEEN_CALL) {
-        world->last_call = data;
-    } else if (seen == DW_SEEN_WRITE || seen == DW_SEEN_SEND || seen == DW_SEEN_CHILD_WRITE) {
-        world_mark(world, len);
+    oracles_see(host, seen, io, code, data, len);
+    if (seen != DW_SEEN_DATA && seen != DW_SEEN_WRITE) {
+        mark_seen(host, seen, code, data, len);
     }
     if (world->trace != NULL) {
         char who[SIM_WHO_MAX], text[LINE_MAX_CHARS];

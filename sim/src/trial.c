@@ -9,7 +9,7 @@
 #define _GNU_SOURCE 1
 #endif
 #include "trial.h"
-#include "child.h"
+#include "runner_child.h"
 #include "finding.h"
 #include "runfile.h"
 

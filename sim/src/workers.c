@@ -8,9 +8,9 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
-#include "workers.h"
-#include "child.h"
+#include "crew.h"
 #include "finding.h"
+#include "runner_child.h"
 #include "trial.h"
 
 #include <errno.h>
@@ -22,46 +22,6 @@
 #include <unistd.h>
 
 enum { TICK_MS = 100, PROGRESS_EVERY = 2 };
-
-/* A worker's slot, in shared memory. The owner writes, the parent reads. */
-typedef struct desk {
-    _Atomic uint64_t runs, failures, virtual_us;
-    _Atomic uint64_t index;  /* the run being played ... */
-    _Atomic int64_t started; /* ... since when; 0: between runs */
-    uint64_t played;         /* runs this process has played */
-    uint64_t kinds[SIM_KIND_COUNT];
-    sim_found found[SIM_FOUND_MAX];
-    _Atomic uint32_t found_count;
-    bool found_more;
-    bool differs;
-    uint64_t differs_index, differs_before;
-} desk;
-
-typedef struct board {
-    _Atomic uint64_t next;
-    _Atomic bool stop;
-} board;
-
-/* Known to the parent alone. */
-typedef struct worker {
-    pid_t pid; /* 0: none */
-    int pipe;  /* closes when it ends */
-    int capture;
-} worker;
-
-typedef struct crew {
-    const sim_plan *plan;
-    const sim_pool *pool;
-    sim_tally *tally;
-    size_t size;
-    board *board;
-    desk *slots;
-    uint64_t (*assertions)[2]; /* jobs x assertion_count */
-    size_t assertion_count;
-    worker workers[SIM_JOBS_MAX];
-    unsigned jobs, alive, deaths, hangs;
-    dw_time begun;
-} crew;
 
 static volatile sig_atomic_t interrupted;
 
@@ -83,6 +43,11 @@ unsigned sim_workers_default_jobs(void) {
     return cores < 1 ? 1 : cores > SIM_JOBS_MAX ? SIM_JOBS_MAX : (unsigned)cores;
 }
 
+uint64_t sim_plan_seed(const sim_plan *plan, uint64_t index) {
+    return index < plan->known_count ? plan->known[index]
+                                     : plan->first_seed + (index - plan->known_count);
+}
+
 void sim_plan_source(const sim_plan *plan, uint64_t index, sim_deviation *room, sim_list *list,
                      sim_source *source) {
     if (plan->sweep) {
@@ -90,19 +55,38 @@ void sim_plan_source(const sim_plan *plan, uint64_t index, sim_deviation *room, 
         *list = (sim_list){.items = room, .count = 1};
         *source = (sim_source){.kind = SIM_LIST, .list = list};
     } else {
-        *source =
-            (sim_source){.kind = SIM_SEED, .seed = plan->first_seed + index, .kinds = plan->kinds};
+        *source = (sim_source){
+            .kind = SIM_SEED, .seed = sim_plan_seed(plan, index), .kinds = plan->kinds};
     }
 }
 
-/* Adds to a table of distinct findings; the lowest index stays. False: the table is full. */
-static bool note_found(sim_found *found, size_t *count, const sim_found *one) {
+void sim_found_source(const sim_plan *plan, const sim_found *found, sim_deviation *room,
+                      sim_list *list, sim_source *source) {
+    sim_plan_source(plan, found->index, room, list, source);
+    if (found->path) {
+        memcpy(room + 1, found->more, found->more_count * sizeof(*room));
+        list->count = found->more_count + 1;
+    }
+}
+
+void sim_crew_present(const desk *slot, const sim_outcome *outcome, sim_found *one) {
+    one->outcome = *outcome;
+    one->index = atomic_load(&slot->index);
+    one->times = 1;
+    one->path = atomic_load(&slot->path);
+    one->more_count = one->path ? slot->more_count : 0;
+    memcpy(one->more, slot->more, one->more_count * sizeof(one->more[0]));
+}
+
+bool sim_crew_note(sim_found *found, size_t *count, const sim_found *one) {
     for (size_t i = 0; i < *count; i++) {
         if (sim_finding_same(&found[i].outcome, &one->outcome)) {
             found[i].times += one->times;
-            if (one->index < found[i].index) {
-                found[i].index = one->index;
-                found[i].outcome = one->outcome;
+            if (one->index < found[i].index ||
+                (one->index == found[i].index && one->path < found[i].path)) {
+                uint64_t times = found[i].times;
+                found[i] = *one;
+                found[i].times = times;
             }
             return true;
         }
@@ -112,100 +96,6 @@ static bool note_found(sim_found *found, size_t *count, const sim_found *one) {
     }
     found[(*count)++] = *one;
     return true;
-}
-
-/* ---- In a worker ---- */
-
-typedef struct shift {
-    crew *crew;
-    desk *slot;
-    sim_runner *runner;
-    int capture;
-    sim_run_options options;
-} shift;
-
-static void note_failure(shift *s, uint64_t index, const sim_outcome *outcome) {
-    sim_found one = {.outcome = *outcome, .index = index, .times = 1};
-    size_t count = s->slot->found_count;
-    if (!note_found(s->slot->found, &count, &one)) {
-        s->slot->found_more = true;
-    }
-    atomic_store(&s->slot->found_count, (uint32_t)count);
-    atomic_fetch_add(&s->slot->failures, 1);
-}
-
-/* A sanitizer may report and let the program go on. */
-static void look_for_report(shift *s, size_t before, sim_outcome *outcome) {
-    size_t after = sim_child_written(s->capture);
-    if (after == before) {
-        return;
-    }
-    char *text = sim_child_text(s->capture, before);
-    if (text) {
-        sim_finding_from_text(outcome, text);
-    }
-    free(text);
-    if (after > SIM_CHILD_OUTPUT_MAX && ftruncate(s->capture, 0) != 0) {
-        return; /* it only grows, then */
-    }
-}
-
-static void play_again(shift *s, uint64_t index, const sim_source *source,
-                       const sim_outcome *first) {
-    sim_outcome second = {0};
-    sim_run_options none = {0};
-    atomic_store(&s->slot->started, sim_wall_now());
-    sim_run(s->runner, s->crew->plan->scenario, source, &none, &second);
-    bool same = second.hash == first->hash && second.failed == first->failed &&
-                (!first->failed || sim_finding_same(first, &second));
-    if (!same && !s->slot->differs) {
-        s->slot->differs_index = index;
-        s->slot->differs_before = s->slot->played;
-        s->slot->differs = true;
-    }
-}
-
-static void play(shift *s, uint64_t index) {
-    sim_deviation room;
-    sim_list list;
-    sim_source source;
-    sim_outcome outcome = {0};
-    desk *slot = s->slot;
-    sim_plan_source(s->crew->plan, index, &room, &list, &source);
-    atomic_store(&slot->index, index);
-    atomic_store(&slot->started, sim_wall_now());
-    size_t before = sim_child_written(s->capture);
-    sim_run(s->runner, s->crew->plan->scenario, &source, &s->options, &outcome);
-    if (outcome.failed || index % SIM_RECHECK_EVERY == 0) {
-        play_again(s, index, &source, &outcome);
-    }
-    atomic_store(&slot->started, 0);
-    fflush(stdout);
-    look_for_report(s, before, &outcome);
-    slot->played++;
-    atomic_fetch_add(&slot->runs, 1);
-    atomic_fetch_add(&slot->virtual_us, (uint64_t)(outcome.virtual_time / DW_USEC(1)));
-    if (outcome.failed) {
-        note_failure(s, index, &outcome);
-    }
-}
-
-static void work(crew *c, size_t which, pid_t parent) {
-    shift s = {.crew = c, .slot = &c->slots[which], .capture = c->workers[which].capture};
-    sim_child_begin(parent, s.capture, NULL);
-    s.slot->played = 0;
-    s.options.kind_counts = s.slot->kinds;
-    s.options.assertion_counts =
-        c->assertion_count ? &c->assertions[which * c->assertion_count] : NULL;
-    s.runner = sim_runner_new();
-    while (s.runner && !atomic_load(&c->board->stop)) {
-        uint64_t index = atomic_fetch_add(&c->board->next, 1);
-        if (index >= c->plan->count) {
-            break;
-        }
-        play(&s, index);
-    }
-    sim_child_end(s.runner ? 0 : 1);
 }
 
 /* ---- In the parent ---- */
@@ -232,7 +122,7 @@ static bool hire(crew *c, size_t which) {
             }
         }
         close(ends[0]);
-        work(c, which, parent);
+        sim_crew_work(c, which, parent);
     }
     close(ends[1]);
     if (pid < 0) {
@@ -263,8 +153,9 @@ static void give_up(crew *c, sim_workers_end why) {
 
 static void note_loss(crew *c, size_t which, const sim_outcome *outcome) {
     desk *slot = &c->slots[which];
-    sim_found one = {.outcome = *outcome, .index = atomic_load(&slot->index), .times = 1};
-    if (!note_found(c->tally->found, &c->tally->found_count, &one)) {
+    static sim_found one; /* too large for a stack; the parent has one thread */
+    sim_crew_present(slot, outcome, &one);
+    if (!sim_crew_note(c->tally->found, &c->tally->found_count, &one)) {
         c->tally->found_more = true;
     }
     atomic_fetch_add(&slot->runs, 1);
@@ -320,10 +211,17 @@ static bool look_for_hangs(crew *c) {
 
 static void count_up(crew *c) {
     c->tally->runs = c->tally->failures = c->tally->virtual_us = 0;
+    c->tally->pairs = c->tally->pairs_fresh = 0;
+    c->tally->pairs_played = c->tally->fresh_played = c->tally->cut_off = 0;
     for (size_t i = 0; i < c->jobs; i++) {
         c->tally->runs += atomic_load(&c->slots[i].runs);
         c->tally->failures += atomic_load(&c->slots[i].failures);
         c->tally->virtual_us += atomic_load(&c->slots[i].virtual_us);
+        c->tally->pairs += atomic_load(&c->slots[i].pairs);
+        c->tally->pairs_fresh += atomic_load(&c->slots[i].pairs_fresh);
+        c->tally->pairs_played += atomic_load(&c->slots[i].pairs_played);
+        c->tally->fresh_played += atomic_load(&c->slots[i].fresh_played);
+        c->tally->cut_off += atomic_load(&c->slots[i].cut_off);
     }
     c->tally->wall = sim_wall_now() - c->begun;
 }
@@ -359,7 +257,7 @@ static bool supervise(crew *c) {
         look_at_clock(c);
         if (c->pool->progress && tick % PROGRESS_EVERY == 0) {
             count_up(c);
-            c->pool->progress(c->pool->user, c->tally, c->plan->count);
+            c->pool->progress(c->pool->user, c->tally, c->count);
         }
     }
     return true;
@@ -371,7 +269,8 @@ static bool open_crew(crew *c) {
     dw_assertion *const *all = NULL;
     c->assertion_count = sim_assertions(&all);
     c->jobs = c->pool->jobs ? c->pool->jobs : 1;
-    c->jobs = c->plan->count < c->jobs ? (unsigned)c->plan->count : c->jobs;
+    c->count = sim_shard_count(&c->plan->shard, c->plan->count);
+    c->jobs = c->count < c->jobs ? (unsigned)c->count : c->jobs;
     size_t slots = sizeof(desk) * c->jobs;
     size_t assertions = sizeof(*c->assertions) * c->assertion_count * c->jobs;
     c->size = sizeof(uint64_t[8]) + slots + assertions;
@@ -381,6 +280,9 @@ static bool open_crew(crew *c) {
     char *memory = sim_child_shared(c->size);
     if (!memory) {
         return false;
+    }
+    if (c->pool->distinct) {
+        c->distinct = sim_child_shared(sim_distinct_size(SIM_DISTINCT_ROOM));
     }
     c->board = (board *)(void *)memory;
     c->slots = (desk *)(void *)(memory + sizeof(uint64_t[8]));
@@ -397,6 +299,7 @@ static void close_crew(crew *c) {
             close(c->workers[i].capture);
         }
     }
+    sim_child_unshare(c->distinct, sim_distinct_size(SIM_DISTINCT_ROOM));
     sim_child_unshare(c->board, c->size);
 }
 
@@ -410,7 +313,7 @@ static void sum_up_slot(crew *c, size_t which) {
     sim_tally *t = c->tally;
     const desk *slot = &c->slots[which];
     for (size_t i = 0; i < slot->found_count; i++) {
-        if (!note_found(t->found, &t->found_count, &slot->found[i])) {
+        if (!sim_crew_note(t->found, &t->found_count, &slot->found[i])) {
             t->found_more = true;
         }
     }
@@ -433,6 +336,10 @@ static void sum_up_slot(crew *c, size_t which) {
 static bool sum_up(crew *c) {
     sim_tally *t = c->tally;
     count_up(c);
+    if (c->distinct) {
+        t->distinct = atomic_load(&c->distinct->count);
+        t->distinct_more = atomic_load(&c->distinct->full);
+    }
     t->assertion_count = c->assertion_count;
     t->assertions = calloc(c->assertion_count + 1, sizeof(*t->assertions));
     if (!t->assertions) {

@@ -61,7 +61,8 @@ typedef struct serving {
     char log[2000];
 } serving;
 
-/* Plays a case on wire number `wire`, see conf_wire_names. */
+/* Plays a case on wire number `wire` of the table in conformance.c. One that this system does not
+ * have, as an old kernel, says so on stderr and passes. */
 void conf_play(int wire, void (*body)(conf *c));
 extern const int conf_wire_count;
 

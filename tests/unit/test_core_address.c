@@ -130,8 +130,90 @@ START_TEST(addresses_are_equal_in_kind_host_port_and_scope) {
 }
 END_TEST
 
+/* ---- UNIX ---- */
+
+START_TEST(a_path_is_a_files_or_begins_with_an_at_sign) {
+    static const struct {
+        const char *text, *formatted;
+        size_t len;
+        char first;
+    } cases[] = {{"/run/a", "unix:/run/a", 6, '/'},
+                 {"a", "unix:a", 1, 'a'},
+                 {"@a b", "unix:@a b", 4, '\0'},
+                 {"./@a", "unix:./@a", 4, '.'},
+                 {"/t\n\x7f/\xc3\xa4",
+                  "unix:/t?"
+                  "?/\xc3\xa4",
+                  7, '/'}};
+    char text[DW_ADDRESS_TEXT_MAX];
+    dw_address a;
+    memset(&a, 0xff, sizeof(a));
+    ck_assert_int_eq(dw_address_unix(&a, cases[_i].text), 0);
+    ck_assert_uint_eq(a.kind, DW_ADDRESS_UNIX);
+    ck_assert_uint_eq(a.path_len, cases[_i].len);
+    ck_assert_int_eq(a.path[0], cases[_i].first);
+    ck_assert_int_eq(a.path[a.path_len], '\0');
+    ck_assert_uint_eq(a.port, 0);
+    ck_assert_uint_eq(a.scope_id, 0);
+    ck_assert_str_eq(dw_address_format(&a, text, sizeof(text)), cases[_i].formatted);
+    ck_assert_str_eq(dw_address_format_host(&a, text, sizeof(text)), cases[_i].formatted + 5);
+}
+END_TEST
+
+/* sun_path has 108 bytes, one of them for the NUL (unix(7)). */
+START_TEST(a_path_has_a_hundred_and_seven_bytes_at_most) {
+    char path[109] = "", text[DW_ADDRESS_TEXT_MAX];
+    dw_address a, before;
+    memset(path, 'a', 107);
+    ck_assert_int_eq(dw_address_unix(&a, path), 0);
+    ck_assert_uint_eq(a.path_len, 107);
+    ck_assert_uint_eq(strlen(dw_address_format(&a, text, sizeof(text))), 5 + 107);
+    before = a;
+    path[107] = 'a';
+    ck_assert_int_eq(dw_address_unix(&a, path), DW_INVALID_ADDRESS);
+    ck_assert_int_eq(dw_address_unix(&a, ""), DW_INVALID_ADDRESS);
+    ck_assert_int_eq(dw_address_unix(&a, "@"), DW_INVALID_ADDRESS);
+    ck_assert_mem_eq(&a, &before, sizeof(a)); /* left alone */
+}
+END_TEST
+
+START_TEST(unix_addresses_are_equal_byte_by_byte) {
+    dw_address a, b, none = {.kind = DW_ADDRESS_UNIX}, v4;
+    char text[DW_ADDRESS_TEXT_MAX];
+    dw_address_unix(&a, "/run/a");
+    dw_address_unix(&b, "/run/a");
+    ck_assert(dw_address_equal(&a, &b));
+    dw_address_unix(&b, "/run/ab");
+    ck_assert(!dw_address_equal(&a, &b) && !dw_address_equal(&b, &a));
+    dw_address_unix(&a, "@a");
+    dw_address_unix(&b, "@b");
+    ck_assert(!dw_address_equal(&a, &b));
+    ck_assert(dw_address_equal(&none, &none) && !dw_address_equal(&none, &a));
+    dw_address_parse(&v4, "0.0.0.0", 0);
+    ck_assert(!dw_address_equal(&none, &v4) && !dw_address_equal(&v4, &none));
+    ck_assert_str_eq(dw_address_format(&none, text, sizeof(text)), "unix:");
+}
+END_TEST
+
+START_TEST(a_small_buffer_cuts_a_path) {
+    dw_address a;
+    char cut[6] = "?????";
+    dw_address_unix(&a, "/run/a");
+    ck_assert_str_eq(dw_address_format_host(&a, cut, sizeof(cut)), "/run/");
+    ck_assert_str_eq(dw_address_format(&a, cut, sizeof(cut)), "unix:");
+    ck_assert_str_eq(dw_address_format_host(&a, cut, 1), "");
+    cut[0] = 'x';
+    ck_assert_ptr_eq(dw_address_format_host(&a, cut, 0), cut);
+    ck_assert_int_eq(cut[0], 'x');
+}
+END_TEST
+
 int main(void) {
     TCase *tc = tcase_create("core address");
+    tcase_add_loop_test(tc, a_path_is_a_files_or_begins_with_an_at_sign, 0, 5);
+    tcase_add_test(tc, a_path_has_a_hundred_and_seven_bytes_at_most);
+    tcase_add_test(tc, unix_addresses_are_equal_byte_by_byte);
+    tcase_add_test(tc, a_small_buffer_cuts_a_path);
     tcase_add_loop_test(tc, a_literal_is_read_and_written, 0, LITERALS);
     tcase_add_test(tc, bytes_are_in_network_order_and_the_port_in_the_hosts);
     tcase_add_test(tc, the_host_alone_has_neither_brackets_nor_port);

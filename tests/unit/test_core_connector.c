@@ -522,7 +522,7 @@ START_TEST(a_name_without_addresses_is_a_look_up_failure) {
     } else if (_i == 2) {
         answer(0, 0);
     }
-    expect_failed(DW_DNS_LOOKUP, _i == 2 ? 0 : ENOENT);
+    expect_failed(DW_DNS_LOOKUP, _i == 2 ? ENODATA : ENOENT);
 }
 END_TEST
 
@@ -579,7 +579,9 @@ START_TEST(every_allocation_may_fail) {
     f->fail_after = _i % 2 == 1;
     if (connect_to("name.example", 0, &connector) == 0) {
         fake_settle(f);
-        answer(0, 2); /* the first is refused */
+        if (f->lookup != NULL) {
+            answer(0, 2); /* the first is refused */
+        }
         for (int i = 0; i < f->socket_count; i++) {
             decide(i, i == 0 ? ECONNREFUSED : 0);
         }
@@ -634,6 +636,6 @@ int main(void) {
     tcase_add_test(tc, a_time_out_ends_the_look_up);
     tcase_add_test(tc, wrong_arguments_are_refused_and_touch_nothing);
     tcase_add_test(tc, the_host_is_copied);
-    tcase_add_loop_test(tc, every_allocation_may_fail, 0, 12);
+    tcase_add_loop_test(tc, every_allocation_may_fail, 0, 16);
     return run_suite(tc);
 }

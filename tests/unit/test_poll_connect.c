@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Attempts to connect over the poll reactor: outcomes on real loopback sockets, and names, which
+ * Attempts to connect over each poller: outcomes on real loopback sockets, and names, which
  * are looked up on a helper thread. Where a lookup must be slow or fail in a known way the system
  * call table has a getaddrinfo of ours; nothing here asks a name server.
  */
@@ -44,6 +44,14 @@ static void wait_for_lookup(int count) {
     pthread_mutex_unlock(&gate_lock);
 }
 
+/* One that asks getaddrinfo, whatever else this build has. */
+static dw_reactor *new_threads_reactor(const struct dw_syscalls *sys) {
+    dw_poll_options options = {.names = DW_NAMES_THREADS};
+    dw_reactor *reactor = dw_live_reactor_on(poller, &options, sys);
+    ck_assert_ptr_nonnull(reactor);
+    return reactor;
+}
+
 static dw_reactor *new_gated_reactor(bool open, int answer) {
     static struct dw_syscalls sys;
     sys = dw_syscalls_libc;
@@ -51,8 +59,7 @@ static dw_reactor *new_gated_reactor(bool open, int answer) {
     gate_open = open;
     lookups_begun = 0;
     lookup_answer = answer;
-    dw_reactor *reactor = dw_poll_new(NULL, &sys);
-    ck_assert_ptr_nonnull(reactor);
+    dw_reactor *reactor = new_threads_reactor(&sys);
     return reactor;
 }
 
@@ -293,24 +300,28 @@ START_TEST(an_answer_wakes_a_loop_that_sleeps_for_ever) {
 }
 END_TEST
 
-/* One lookup is with the helper, one still waits behind it; both are given up. */
+/* Lookups are with all the helpers, one still waits behind them; all are given up. */
 START_TEST(a_cancelled_lookup_gives_no_answer) {
     struct probes probes;
-    dw_connector *running, *waiting;
+    dw_connector *running[DW_NAME_THREADS_MAX], *waiting;
     dw_reactor *reactor = new_gated_reactor(false, 0);
     probes_init(&probes, NULL, 0);
-    connect_to(reactor, &probes, "running", 1, 0, &running);
-    let_lookups_start(reactor, 1);
+    for (int i = 0; i < DW_NAME_THREADS_MAX; i++) {
+        connect_to(reactor, &probes, "running", 1, 0, &running[i]);
+    }
+    let_lookups_start(reactor, DW_NAME_THREADS_MAX);
     connect_to(reactor, &probes, "waiting", 1, 0, &waiting);
-    let_lookups_start(reactor, 1);
+    let_lookups_start(reactor, DW_NAME_THREADS_MAX);
     ck_assert_int_eq(dw_connector_stop_connecting(waiting), 0);
-    ck_assert_int_eq(dw_connector_stop_connecting(running), 0);
-    ck_assert_int_eq(probes.failed, 2);
+    for (int i = 0; i < DW_NAME_THREADS_MAX; i++) {
+        ck_assert_int_eq(dw_connector_stop_connecting(running[i]), 0);
+    }
+    ck_assert_int_eq(probes.failed, DW_NAME_THREADS_MAX + 1);
     ck_assert_int_eq(probes.failed_kind, DW_USER_ERROR);
     set_gate(true);
     connect_to(reactor, &probes, "later", unused_port(), 0, NULL);
-    ck_assert(turn_until(reactor, &probes.failed, 3));
-    ck_assert_int_eq(lookups_begun, 2);
+    ck_assert(turn_until(reactor, &probes.failed, DW_NAME_THREADS_MAX + 2));
+    ck_assert_int_eq(lookups_begun, DW_NAME_THREADS_MAX + 1);
     dw_reactor_free(reactor);
 }
 END_TEST
@@ -398,8 +409,7 @@ START_TEST(without_a_thread_names_fail_and_literals_work) {
     sys.pthread_create = no_thread;
     uint16_t port;
     int listener = peer_listen(1, &port);
-    dw_reactor *reactor = dw_poll_new(NULL, &sys);
-    ck_assert_ptr_nonnull(reactor);
+    dw_reactor *reactor = new_threads_reactor(&sys);
     probes_init(&probes, &probe, 1);
     connect_to(reactor, &probes, "localhost", port, 0, NULL);
     connect_to(reactor, &probes, "127.0.0.1", port, 0, NULL);
@@ -426,8 +436,8 @@ START_TEST(attempts_leave_no_descriptor_over) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("poll_connect");
+static Suite *make_suite(const char *name) {
+    Suite *suite = suite_create(name);
     TCase *outcomes = tcase_create("outcomes");
     tcase_add_test(outcomes, a_client_talks_to_a_plain_server);
     tcase_add_test(outcomes, nobody_listening_is_connection_refused);
@@ -452,5 +462,9 @@ int main(void) {
     tcase_add_test(names, without_a_thread_names_fail_and_literals_work);
     tcase_set_timeout(names, 3 * LIMIT_S);
     suite_add_tcase(suite, names);
-    return run_suite(suite);
+    return suite;
+}
+
+int main(void) {
+    return run_on_each_poller("poll_connect", make_suite);
 }

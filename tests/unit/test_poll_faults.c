@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The poll reactor when the system says no: out of descriptors, out of memory, interrupted calls,
- * calls that fail. Faults come from the table of system calls and from the allocator, and once from
- * the kernel itself (RLIMIT_NOFILE).
+ * The live wire, on each poller, when the system says no: out of descriptors, out of memory,
+ * interrupted calls, calls that fail. Faults come from the table of system calls and from the
+ * allocator, and once from the kernel itself (RLIMIT_NOFILE).
  */
 #include "test_poll_support.h"
 
@@ -17,8 +17,7 @@ static void count_line(void *user, const char *line) {
 }
 
 static dw_reactor *new_reactor_with(const struct dw_syscalls *sys) {
-    dw_reactor *reactor = dw_poll_new(NULL, sys);
-    ck_assert_ptr_nonnull(reactor);
+    dw_reactor *reactor = new_reactor_on(sys);
     log_lines = 0;
     dw_reactor_set_log(reactor, count_line, NULL);
     return reactor;
@@ -141,6 +140,10 @@ static ssize_t interrupted_sendmsg(int fd, const struct msghdr *message, int fla
     return interrupted() ? -1 : dw_syscalls_libc.sendmsg(fd, message, flags);
 }
 
+static ssize_t interrupted_send(int fd, const void *data, size_t len, int flags) {
+    return interrupted() ? -1 : dw_syscalls_libc.send(fd, data, len, flags);
+}
+
 static int interrupted_connect(int fd, const struct sockaddr *address, socklen_t len) {
     int result = dw_syscalls_libc.connect(fd, address, len); /* goes on in the background */
     if (interrupted()) {
@@ -154,6 +157,12 @@ static int interrupted_ppoll(struct pollfd *fds, nfds_t count, const struct time
     return interrupted() ? -1 : dw_syscalls_libc.ppoll(fds, count, timeout, mask);
 }
 
+#ifdef __linux__
+static int interrupted_epoll_wait(int epoll, struct epoll_event *events, int max, int64_t timeout) {
+    return interrupted() ? -1 : dw_syscalls_libc.epoll_wait(epoll, events, max, timeout);
+}
+#endif
+
 /* A few interruptions stay inside the wire; more than DW_EINTR_MAX go round the loop. */
 START_TEST(interrupted_calls_are_repeated) {
     static const int times[] = {1, DW_EINTR_MAX - 1, DW_EINTR_MAX, 3 * DW_EINTR_MAX + 5};
@@ -164,9 +173,13 @@ START_TEST(interrupted_calls_are_repeated) {
         break;
     case 1:
         sys.sendmsg = interrupted_sendmsg;
+        sys.send = interrupted_send;
         break;
     default:
         sys.ppoll = interrupted_ppoll;
+#ifdef __linux__
+        sys.epoll_wait = interrupted_epoll_wait;
+#endif
         break;
     }
     struct probe probe = {.echo = true};
@@ -252,11 +265,11 @@ START_TEST(a_reactor_that_cannot_be_made_leaves_nothing) {
     int before = open_descriptors();
     struct dw_syscalls sys = dw_syscalls_libc;
     sys.pipe2 = failing_pipe2;
-    ck_assert_ptr_null(dw_poll_new(NULL, &sys));
+    ck_assert_ptr_null(dw_live_reactor_on(poller, NULL, &sys));
     ck_assert_int_eq(errno, ENFILE);
     sys.pipe2 = dw_syscalls_libc.pipe2;
     sys.open = failing_open;
-    ck_assert_ptr_null(dw_poll_new(NULL, &sys));
+    ck_assert_ptr_null(dw_live_reactor_on(poller, NULL, &sys));
     ck_assert_int_eq(errno, EMFILE);
     ck_assert_int_eq(open_descriptors(), before);
 }
@@ -333,7 +346,7 @@ START_TEST(each_allocation_of_a_new_reactor_may_fail) {
     int failures = 0;
     for (;; failures++) {
         counted.until_failure = failures;
-        dw_reactor *reactor = dw_poll_reactor_new(&options);
+        dw_reactor *reactor = dw_live_reactor_new(poller, &options);
         if (reactor != NULL) {
             dw_reactor_free(reactor);
             break;
@@ -342,14 +355,15 @@ START_TEST(each_allocation_of_a_new_reactor_may_fail) {
         ck_assert_int_eq(counted.live, 0);
         ck_assert_int_eq(open_descriptors(), before);
     }
-    ck_assert_int_ge(failures, 3); /* the reactor, and the two arrays of its set */
+    /* The reactor, and for poll the two arrays of its set. */
+    ck_assert_int_ge(failures, strcmp(poller, "poll") == 0 ? 3 : 1);
     ck_assert_int_eq(counted.live, 0);
     ck_assert_int_eq(open_descriptors(), before);
 }
 END_TEST
 
-/* The set has room for some sockets and grows with their number. While it cannot, the port rests
- * and the next connection waits in the kernel's queue. */
+/* poll's set has room for some sockets and grows with their number. While it cannot, the port rests
+ * and the next connection waits in the kernel's queue. epoll's table of so few is one page. */
 START_TEST(a_connection_waits_until_there_is_memory) {
     enum { MANY = 40 };
     static struct probe all[MANY];
@@ -358,7 +372,7 @@ START_TEST(a_connection_waits_until_there_is_memory) {
     struct counted counted = {.until_failure = -1, .no_growth = true};
     dw_allocator allocator = {counted_alloc, counted_resize, counted_release, &counted};
     dw_poll_options options = {.allocator = &allocator};
-    dw_reactor *reactor = dw_poll_reactor_new(&options);
+    dw_reactor *reactor = dw_live_reactor_new(poller, &options);
     ck_assert_ptr_nonnull(reactor);
     log_lines = 0;
     dw_reactor_set_log(reactor, count_line, NULL);
@@ -370,7 +384,7 @@ START_TEST(a_connection_waits_until_there_is_memory) {
         ck_assert(turn_until(reactor, &all[i].made, 1));
         counted.no_growth = counted.no_growth && log_lines == 0;
     }
-    ck_assert_int_eq(log_lines, 1);
+    ck_assert_int_eq(log_lines, strcmp(poller, "poll") == 0);
     for (int i = 0; i < MANY; i++) {
         ck_assert_int_eq(all[i].lost, 0);
         close(peers[i]);
@@ -380,8 +394,53 @@ START_TEST(a_connection_waits_until_there_is_memory) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("poll_faults");
+#ifdef __linux__
+static int adds_left; /* descriptors that the kernel still takes into a set */
+
+static int full_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event) {
+    if (operation == EPOLL_CTL_ADD && adds_left-- == 0) {
+        errno = ENOSPC; /* /proc/sys/fs/epoll/max_user_watches, epoll_ctl(2) */
+        return -1;
+    }
+    return dw_syscalls_libc.epoll_ctl(epoll, operation, fd, event);
+}
+
+/* As when it is out of descriptors: the port rests, and the system's refusal costs one connection,
+ * or, of a port or an attempt, is its errno. */
+START_TEST(a_descriptor_that_cannot_be_watched_is_not_kept) {
+    struct probe all[2] = {{.made = 0}};
+    struct probes probes;
+    struct dw_syscalls sys = dw_syscalls_libc;
+    sys.epoll_ctl = full_epoll_ctl;
+    adds_left = 2; /* the wake pipe and the port */
+    dw_reactor *reactor = new_reactor_with(&sys);
+    probes_init(&probes, all, 2);
+    uint16_t port = listen_on(reactor, &probes, "127.0.0.1", NULL);
+    int before = open_descriptors();
+    int unlucky = peer_connect(port);
+    ck_assert(turn_until(reactor, &log_lines, 1));
+    ck_assert_int_eq(peer_end(unlucky), 0);
+    close(unlucky);
+    ck_assert_int_eq(open_descriptors(), before);
+    int lucky = peer_connect(port);
+    ck_assert(turn_until(reactor, &all[0].made, 1));
+    adds_left = 0;
+    ck_assert_int_eq(dw_reactor_listen_tcp(reactor, 0, &probes.base.base, 0, NULL, NULL),
+                     DW_CANNOT_LISTEN);
+    ck_assert_int_eq(dw_reactor_errno(reactor), ENOSPC);
+    adds_left = 0;
+    ck_assert_int_eq(
+        dw_reactor_connect_tcp(reactor, "127.0.0.1", port, &probes.base, 0, NULL, NULL), 0);
+    ck_assert(turn_until(reactor, &probes.failed, 1));
+    ck_assert_int_eq(probes.failed_errno, ENOSPC);
+    close(lucky);
+    dw_reactor_free(reactor);
+}
+END_TEST
+#endif
+
+static Suite *make_suite(const char *name) {
+    Suite *suite = suite_create(name);
     TCase *accepting = tcase_create("accepting");
     tcase_add_test(accepting, a_port_survives_a_process_out_of_descriptors);
     tcase_add_loop_test(accepting, a_port_survives_errors_of_accept, 0, 6);
@@ -399,7 +458,16 @@ int main(void) {
     TCase *memory = tcase_create("memory");
     tcase_add_test(memory, each_allocation_of_a_new_reactor_may_fail);
     tcase_add_test(memory, a_connection_waits_until_there_is_memory);
+#ifdef __linux__
+    if (strcmp(poller, "epoll") == 0) {
+        tcase_add_test(memory, a_descriptor_that_cannot_be_watched_is_not_kept);
+    }
+#endif
     tcase_set_timeout(memory, 3 * LIMIT_S);
     suite_add_tcase(suite, memory);
-    return run_suite(suite);
+    return suite;
+}
+
+int main(void) {
+    return run_on_each_poller("poll_faults", make_suite);
 }

@@ -138,10 +138,23 @@ static inline void probes_init(struct probes *probes, struct probe *all, size_t 
 
 /* ---- The loop ---- */
 
-static inline dw_reactor *new_reactor(void) {
-    dw_reactor *reactor = dw_poll_reactor_new(NULL);
+/* The poller under test; see run_on_each_poller. */
+static const char *poller = "poll";
+
+static inline bool poller_is(const char *name) {
+    return strcmp(poller, name) == 0;
+}
+
+/* A reactor of that poller on a table of system calls. */
+static inline dw_reactor *new_reactor_on(const struct dw_syscalls *sys) {
+    dw_reactor *reactor = dw_live_reactor_on(poller, NULL, sys);
     ck_assert_ptr_nonnull(reactor);
+    ck_assert_str_eq(dw_live_reactor_poller(reactor), poller);
     return reactor;
+}
+
+static inline dw_reactor *new_reactor(void) {
+    return new_reactor_on(&dw_syscalls_libc);
 }
 
 /* Turns the loop until *flag is `value`, and says whether it came to that. */
@@ -272,6 +285,30 @@ static inline int run_suite(Suite *suite) {
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* Runs the suite that `make` makes once for each poller that this system has. `make` gets a name
+ * for it that says which. */
+static inline int run_on_each_poller(const char *what, Suite *(*make)(const char *name)) {
+    static const char *const pollers[] = {"poll", "epoll", "uring"};
+    int status = EXIT_SUCCESS;
+    for (size_t i = 0; i < sizeof(pollers) / sizeof(pollers[0]); i++) {
+        dw_reactor *reactor = dw_live_reactor_new(pollers[i], NULL);
+        if (reactor == NULL && errno == ENOSYS) {
+            printf("%s: this system has no %s\n", what, pollers[i]);
+            continue;
+        }
+        bool other = strcmp(dw_live_reactor_poller(reactor), pollers[i]) != 0;
+        dw_reactor_free(reactor);
+        if (other) {
+            continue; /* it has said why */
+        }
+        char name[64];
+        snprintf(name, sizeof(name), "%s on %s", what, pollers[i]);
+        poller = pollers[i];
+        status |= run_suite(make(name));
+    }
+    return status;
 }
 
 #endif

@@ -1,112 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The whole runner on a fake world: dw_main in a child process, its output and exit status against
- * the design's words, and the glue for Check. The fake world's sources are part of this program, so
- * that each test of the tree stays one executable of one name.
+ * the design's words, and the glue for Check.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
-#include "fake_run.c"
-#include "fake_scenarios.c"
-
-#include "child.h"
-#include "drywire/check.h"
-#include "finding.h"
-#include "runfile.h"
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-
-enum { ARGS_MAX = 20, OUTPUT_MAX = 256 * 1024 };
-
-static char directory[] = "/tmp/drywire-test-XXXXXX";
-static char output[OUTPUT_MAX];
-
-/* ---- Arrangements ---- */
-
-static void make_directory(void) {
-    strcpy(directory, "/tmp/drywire-test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
-}
-
-static void remove_directory(void) {
-    char command[128];
-    snprintf(command, sizeof(command), "rm -rf %s", directory);
-    ck_assert_int_eq(system(command), 0);
-}
-
-/* Runs `body` in a child whose output goes to `output`; returns its exit status. */
-static int in_child(void (*body)(void *user), void *user) {
-    int capture = sim_child_file();
-    ck_assert_int_ge(capture, 0);
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        dup2(capture, STDOUT_FILENO);
-        dup2(capture, STDERR_FILENO);
-        body(user);
-        sim_child_end(99);
-    }
-    int status = sim_child_reap(child, false);
-    ssize_t len = pread(capture, output, OUTPUT_MAX - 1, 0);
-    output[len > 0 ? len : 0] = '\0';
-    close(capture);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
-static void main_body(void *user) {
-    char *words = user;
-    char *argv[ARGS_MAX + 1] = {(char *)"./fake"};
-    int argc = 1;
-    for (char *word = strtok(words, " "); word && argc < ARGS_MAX; word = strtok(NULL, " ")) {
-        argv[argc++] = word;
-    }
-    int status = dw_main(argc, argv, fake_scenarios, fake_scenario_count);
-    fflush(stdout);
-    sim_child_end(status);
-}
-
-/* Plays the program with these words; "DIR" in them is the test's directory. */
-static int run(const char *line) {
-    char words[1024];
-    char *to = words;
-    for (const char *from = line; *from;) {
-        if (strncmp(from, "DIR", 3) == 0) {
-            to += sprintf(to, "%s", directory);
-            from += 3;
-        } else {
-            *to++ = *from++;
-        }
-    }
-    *to = '\0';
-    return in_child(main_body, words);
-}
-
-static void expect_output(const char *text) {
-    ck_assert_msg(strstr(output, text) != NULL, "expected '%s' in:\n%s", text, output);
-}
-
-static void expect_no_output(const char *text) {
-    ck_assert_msg(strstr(output, text) == NULL, "did not expect '%s' in:\n%s", text, output);
-}
-
-static void expect_file(const char *name, sim_runfile *file) {
-    char path[128];
-    char error[SIM_RUNFILE_ERROR];
-    snprintf(path, sizeof(path), "%s/%s", directory, name);
-    ck_assert_msg(sim_runfile_read(path, file, error), "%s\n%s", error, output);
-}
-
-static void write_file(const char *name, const char *text) {
-    char path[128];
-    snprintf(path, sizeof(path), "%s/%s", directory, name);
-    FILE *out = fopen(path, "w");
-    ck_assert_ptr_nonnull(out);
-    fputs(text, out);
-    fclose(out);
-}
+#include "runner_rig.h"
 
 static const char pair_file[] = "drywire run 1\n"
                                 "scenario  pair\n"
@@ -114,6 +14,13 @@ static const char pair_file[] = "drywire run 1\n"
                                 "deviate   client-1:1>server:6379  reset    9  1\n"
                                 "deviate   client-1:1>server:6379  cut      3  17\n"
                                 "expect    always: a late link and a reset do no harm\n";
+
+static void expect_file(const char *name, sim_runfile *file) {
+    char path[128];
+    char error[SIM_RUNFILE_ERROR];
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    ck_assert_msg(sim_runfile_read(path, file, error), "%s\n%s", error, output);
+}
 
 /* ---- Seeds ---- */
 
@@ -308,7 +215,7 @@ END_TEST
 
 START_TEST(a_failing_calm_run_is_not_swept) {
     ck_assert_int_eq(run("calm_fails --out DIR --sweep close"), 1);
-    expect_output("calm_fails: the calm run fails; nothing is swept");
+    expect_output("calm_fails: the calm run fails; nothing else is played");
     expect_output("FAILED calm_fails: 1 connection is left");
 }
 END_TEST

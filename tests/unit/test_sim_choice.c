@@ -408,9 +408,9 @@ static sim_offers offers_of(void (*run)(dw_world *world), uint32_t kinds) {
 START_TEST(a_calm_run_offers_each_draw_once) {
     sim_offers offers = offers_of(hello_once, 1u << SIM_CUT | 1u << SIM_RESET | 1u << SIM_SYN_DROP);
     static const sim_offer expected[] = {
-        {{"client:1>server:80", "syn-drop", 1, 0}, 7}, /* 0 to 6 lost */
-        {{"client:1>server:80", "reset", 1, 0}, 2},
-        {{"client:1>server:80", "cut", 1, 0}, 5},
+        {.at = {"client:1>server:80", "syn-drop", 1, 0}, .options = 7}, /* 0 to 6 lost */
+        {.at = {"client:1>server:80", "reset", 1, 0}, .options = 2},
+        {.at = {"client:1>server:80", "cut", 1, 0}, .options = 5},
     };
     ck_assert_uint_eq(offers.count, 3);
     for (size_t i = 0; i < 3; i++) {
@@ -432,12 +432,16 @@ START_TEST(times_are_offered_without_a_number_of_answers) {
 }
 END_TEST
 
+/* What the busy scenario draws; the other kinds are tried where there is something for them:
+ * datagrams, child processes. */
+enum { BUSY_KINDS = 12 };
+static const sim_kind busy_kinds[BUSY_KINDS] = {SIM_CUT,       SIM_JOIN,     SIM_RESET, SIM_CLOSE,
+                                                SIM_REFUSE,    SIM_SYN_DROP, SIM_WRITE, SIM_USER,
+                                                SIM_PARTITION, SIM_LATENCY,  SIM_ORDER, SIM_ALLOC};
+
 /* What was offered can be taken: a sweep of one deviation each. */
 START_TEST(every_offer_of_a_busy_run_can_be_taken) {
-    static const sim_kind kinds[] = {SIM_CUT,       SIM_JOIN,     SIM_RESET, SIM_CLOSE,
-                                     SIM_REFUSE,    SIM_SYN_DROP, SIM_WRITE, SIM_USER,
-                                     SIM_PARTITION, SIM_LATENCY,  SIM_ORDER, SIM_ALLOC};
-    sim_kind kind = kinds[_i];
+    sim_kind kind = busy_kinds[_i];
     sim_offers offers = offers_of(busy, 1u << kind);
     sim_runner *runner = sim_runner_new();
     dw_scenario scenario = {.name = "busy", .run = busy};
@@ -516,8 +520,10 @@ START_TEST(seeds_use_every_kind_and_only_those_allowed) {
         sim_run(runner, &scenario, &source, &options, &outcome);
     }
     sim_runner_free(runner);
+    for (int i = 0; i < BUSY_KINDS; i++) {
+        ck_assert_msg(counts[busy_kinds[i]] > 0, "%s", sim_kind_name(busy_kinds[i]));
+    }
     for (int kind = 0; kind < SIM_KIND_COUNT; kind++) {
-        ck_assert_msg(counts[kind] > 0, "%s", sim_kind_name((sim_kind)kind));
         ck_assert_msg((cuts[kind] > 0) == (kind == SIM_CUT || kind == SIM_USER), "%s",
                       sim_kind_name((sim_kind)kind));
     }
@@ -613,7 +619,7 @@ static TCase *lists_case(void) {
     tcase_add_test(tc, a_choice_by_a_bad_name_is_a_broken_contract);
     tcase_add_test(tc, a_calm_run_offers_each_draw_once);
     tcase_add_test(tc, times_are_offered_without_a_number_of_answers);
-    tcase_add_loop_test(tc, every_offer_of_a_busy_run_can_be_taken, 0, SIM_KIND_COUNT);
+    tcase_add_loop_test(tc, every_offer_of_a_busy_run_can_be_taken, 0, BUSY_KINDS);
     tcase_add_loop_test(tc, what_a_seed_took_replays_as_a_list_to_the_same_run, 0,
                         sizeof(scenarios) / sizeof(scenarios[0]));
     tcase_add_test(tc, seeds_use_every_kind_and_only_those_allowed);

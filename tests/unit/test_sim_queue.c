@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The event queue against a model that is too simple to be wrong: an unsorted array, searched for
- * its least (time, sequence).
+ * its least (time, sequence); and large ones against what sorting means.
  */
 #include "../../sim/src/internal.h"
 #include "sim_support.h"
@@ -76,7 +76,7 @@ static void take_one(dw_time *now) {
     sim_event *first = model_nth(0);
     size_t n = model_simultaneous();
     ck_assert_int_eq(sim_queue_next_at(&queue), first != NULL ? first->at : DW_TIME_MAX);
-    ck_assert_uint_eq(sim_queue_fill(&queue), n);
+    ck_assert_uint_eq(sim_queue_simultaneous(&queue, SIZE_MAX), n);
     if (n == 0) {
         return;
     }
@@ -114,7 +114,7 @@ START_TEST(events_of_one_instant_come_in_order_of_sequence) {
     for (size_t i = 0; i < 10; i++) {
         add(i, 5);
     }
-    ck_assert_uint_eq(sim_queue_fill(&queue), 10);
+    ck_assert_uint_eq(sim_queue_simultaneous(&queue, SIZE_MAX), 10);
     for (size_t i = 0; i < 10; i++) {
         ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[i]);
     }
@@ -124,10 +124,9 @@ END_TEST
 START_TEST(an_event_for_the_present_instant_joins_the_batch_at_its_end) {
     add(0, 5);
     add(1, 5);
-    sim_queue_fill(&queue);
+    ck_assert_int_eq(sim_queue_next_at(&queue), 5);
     ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[0]);
     add(2, 5);
-    add(3, 4); /* the past is the caller's mistake; the batch comes first all the same */
     ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[1]);
     ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[2]);
 }
@@ -138,7 +137,7 @@ START_TEST(an_older_sequence_goes_to_its_place_in_the_batch) {
     uint64_t old = ++sequence;
     add(0, 5);
     add(1, 5);
-    sim_queue_fill(&queue);
+    ck_assert_int_eq(sim_queue_next_at(&queue), 5);
     events[2].at = 5;
     events[2].sequence = old;
     sim_queue_add(&queue, &events[2]);
@@ -152,14 +151,14 @@ START_TEST(removing_from_the_batch_keeps_the_others_in_order) {
     for (size_t i = 0; i < 5; i++) {
         add(i, 5);
     }
-    sim_queue_fill(&queue);
+    ck_assert_int_eq(sim_queue_next_at(&queue), 5);
     sim_queue_remove(&queue, &events[2]);
     sim_queue_remove(&queue, &events[2]); /* twice is harmless */
     ck_assert_ptr_eq(sim_queue_take(&queue, 3), &events[4]);
     ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[0]);
     ck_assert_ptr_eq(sim_queue_take(&queue, 1), &events[3]);
     ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[1]);
-    ck_assert_uint_eq(sim_queue_fill(&queue), 0);
+    ck_assert_uint_eq(sim_queue_simultaneous(&queue, SIZE_MAX), 0);
 }
 END_TEST
 
@@ -167,10 +166,10 @@ START_TEST(clear_forgets_everything) {
     add(0, 5);
     add(1, 5);
     add(2, 6);
-    sim_queue_fill(&queue);
+    ck_assert_int_eq(sim_queue_next_at(&queue), 5);
     sim_queue_clear(&queue);
     ck_assert_int_eq(sim_queue_next_at(&queue), DW_TIME_MAX);
-    ck_assert_uint_eq(sim_queue_fill(&queue), 0);
+    ck_assert_uint_eq(sim_queue_simultaneous(&queue, SIZE_MAX), 0);
 }
 END_TEST
 
@@ -178,13 +177,117 @@ END_TEST
 START_TEST(a_batch_that_goes_on_and_on_keeps_its_order) {
     add(0, 5);
     add(1, 5);
-    sim_queue_fill(&queue);
+    ck_assert_int_eq(sim_queue_next_at(&queue), 5);
     for (size_t i = 0; i < 5000; i++) {
         ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[i % EVENTS]);
         queued[i % EVENTS] = false;
         add((i + 2) % EVENTS, 5);
     }
-    ck_assert_uint_eq(sim_queue_fill(&queue), 2);
+    ck_assert_uint_eq(sim_queue_simultaneous(&queue, SIZE_MAX), 2);
+}
+END_TEST
+
+/* ---- Many events, far and near: what is taken never goes back, and all of it comes ---- */
+
+enum { MANY = 20000 };
+
+static sim_event crowd[MANY];
+
+static dw_time delay_at_random(size_t kind) {
+    switch (kind) {
+    case 0:
+        return DW_MSEC(1); /* lock step */
+    case 1:
+        return DW_MSEC(1) + (dw_time)draw((uint64_t)DW_MSEC(1)); /* jitter */
+    case 2:
+        return draw(4) == 0 ? DW_SEC(30) : (dw_time)draw((uint64_t)DW_USEC(200));
+    case 3:
+        return (dw_time)draw(UINT64_C(1) << draw(62)); /* every order of magnitude */
+    case 4:
+        return draw(50) == 0 ? DW_TIME_MAX - 1 : 0;
+    default:
+        return (dw_time)draw(3);
+    }
+}
+
+static void crowd_add(sim_event *event, dw_time now, size_t kind) {
+    dw_time delay = delay_at_random(kind);
+    event->at = delay < DW_TIME_MAX - now ? now + delay : DW_TIME_MAX;
+    event->sequence = ++sequence;
+    sim_queue_add(&queue, event);
+}
+
+/* Strictly upwards by (time, sequence), and as many as went in: that is sorting. */
+static void hold(size_t n, size_t kind, size_t steps) {
+    sim_event last = {0};
+    size_t out = 0, removed = 0;
+    for (size_t i = 0; i < n; i++) {
+        crowd_add(&crowd[i], 0, kind);
+    }
+    while (sim_queue_simultaneous(&queue, 1) == 1) {
+        dw_time at = sim_queue_next_at(&queue);
+        sim_event *event = sim_queue_take(&queue, 0);
+        ck_assert_int_eq(event->at, at);
+        ck_assert_uint_eq(event->place, 0);
+        ck_assert(earlier(&last, event));
+        last = *event;
+        out++;
+        if (out <= steps) {
+            crowd_add(event, last.at, kind);
+            sim_event *other = &crowd[draw(n)];
+            if (draw(4) == 0 && other->place != 0) {
+                sim_queue_remove(&queue, other);
+                crowd_add(other, last.at, kind);
+                removed++;
+            }
+        }
+    }
+    ck_assert_uint_eq(out, n + (out < steps ? out : steps));
+    ck_assert(n < 4 || removed > 0);
+    ck_assert_int_eq(sim_queue_next_at(&queue), DW_TIME_MAX);
+}
+
+START_TEST(every_spread_of_times_comes_out_in_order) {
+    static const size_t sizes[] = {1, 16, 63, 64, 65, 200, 3000, MANY};
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        hold(sizes[s], (size_t)_i, 2 * sizes[s] + 1000);
+    }
+}
+END_TEST
+
+/* A world changes its habits: what the days' width was chosen for is over. */
+START_TEST(a_change_of_habits_keeps_the_order) {
+    for (size_t round = 0; round < 12; round++) {
+        sim_queue_clear(&queue);
+        for (size_t i = 0; i < 4000; i++) {
+            crowd[i].place = 0;
+            crowd_add(&crowd[i], 0, round % 5);
+        }
+        sim_event last = {0};
+        for (size_t i = 0; i < 30000; i++) {
+            sim_event *event = (sim_queue_next_at(&queue), sim_queue_take(&queue, 0));
+            ck_assert(earlier(&last, event));
+            last = *event;
+            crowd_add(event, last.at, (round + 1 + i / 10000) % 4);
+        }
+    }
+}
+END_TEST
+
+/* Choosing among simultaneous ones skips what was taken out between them. */
+START_TEST(the_nth_of_many_is_counted_without_gaps) {
+    for (size_t i = 0; i < 200; i++) {
+        add(i, 7);
+    }
+    for (size_t i = 0; i < 200; i += 2) {
+        ck_assert_int_eq(sim_queue_next_at(&queue), 7);
+        sim_queue_remove(&queue, &events[i]);
+    }
+    ck_assert_uint_eq(sim_queue_simultaneous(&queue, SIZE_MAX), 100);
+    ck_assert_uint_eq(sim_queue_simultaneous(&queue, 16), 16);
+    ck_assert_ptr_eq(sim_queue_take(&queue, 10), &events[21]);
+    ck_assert_ptr_eq(sim_queue_take(&queue, 10), &events[23]);
+    ck_assert_ptr_eq(sim_queue_take(&queue, 0), &events[1]);
 }
 END_TEST
 
@@ -199,6 +302,9 @@ int main(void) {
     tcase_add_test(tc, removing_from_the_batch_keeps_the_others_in_order);
     tcase_add_test(tc, clear_forgets_everything);
     tcase_add_test(tc, a_batch_that_goes_on_and_on_keeps_its_order);
+    tcase_add_loop_test(tc, every_spread_of_times_comes_out_in_order, 0, 6);
+    tcase_add_test(tc, a_change_of_habits_keeps_the_order);
+    tcase_add_test(tc, the_nth_of_many_is_counted_without_gaps);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }

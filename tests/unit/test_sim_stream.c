@@ -344,8 +344,9 @@ CALM_TEST(unread_data_is_still_read_after_a_reset) {
     ck_assert_int_eq(p.server.reason_errno, ECONNRESET);
 }
 
-/* RFC 1122, section 4.2.2.13; RFC 2525, section 2.17. */
-CALM_TEST(closing_with_unread_data_resets_the_peer) {
+/* What a program closes ends for the peer in good order (vectors:
+ * tcp-close-peer-closes-large-unread): the FIN goes first. */
+CALM_TEST(closing_with_unread_data_ends_the_stream_first) {
     pair_connect(&p, w);
     pause_reading(&p.server);
     side_write(&p.client, "unread");
@@ -353,6 +354,18 @@ CALM_TEST(closing_with_unread_data_resets_the_peer) {
     lose(&p.server);
     dw_world_run(w, DW_MSEC(5));
     ck_assert_int_eq(p.server.reason, DW_CONNECTION_DONE);
+    ck_assert_int_eq(p.client.reason, DW_CONNECTION_DONE);
+}
+
+/* RFC 1122, section 4.2.2.13; RFC 2525, section 2.17: what a kernel closes for a program that is
+ * gone. */
+CALM_TEST(unread_data_of_a_killed_program_resets_the_peer) {
+    pair_connect(&p, w);
+    pause_reading(&p.server);
+    side_write(&p.client, "unread");
+    dw_world_run(w, DW_MSEC(5));
+    dw_host_kill(p.server_host);
+    dw_world_run(w, DW_MSEC(5));
     ck_assert_int_eq(p.client.reason, DW_CONNECTION_LOST);
     ck_assert_int_eq(p.client.reason_errno, ECONNRESET);
 }
@@ -466,7 +479,8 @@ static TCase *ends_case(void) {
     tcase_add_test(tc, half_close_ends_one_direction_only);
     tcase_add_test(tc, abort_resets_the_peer);
     tcase_add_test(tc, unread_data_is_still_read_after_a_reset);
-    tcase_add_test(tc, closing_with_unread_data_resets_the_peer);
+    tcase_add_test(tc, closing_with_unread_data_ends_the_stream_first);
+    tcase_add_test(tc, unread_data_of_a_killed_program_resets_the_peer);
     tcase_add_test(tc, data_in_flight_to_a_closing_peer_is_answered_by_a_reset);
     tcase_add_test(tc, a_whole_flight_to_a_closed_socket_is_one_reset);
     tcase_add_test(tc, both_aborting_at_once_is_harmless);

@@ -115,7 +115,7 @@ CALM_TEST(a_reader_that_goes_away_resets_a_stalled_writer) {
     pause_reading(&p.server);
     stream_write(&p.client, 0, 300000);
     dw_world_run(w, DW_SEC(1));
-    dw_transport_lose_connection(p.server.protocol.transport);
+    dw_host_kill(p.server_host);
     dw_world_run(w, DW_SEC(1));
     ck_assert_int_eq(p.client.reason_errno, ECONNRESET);
 }

@@ -1,21 +1,30 @@
 # SPDX-License-Identifier: MIT
-# cases.sh PROGRAM DIRECTORY: plays each file of the table DIRECTORY/expected, whose lines are
-# "file, exit status, last line", and compares. A file without a line there fails the test.
+# cases.sh PROGRAM DIRECTORY [OPTION...]: plays each file of the table DIRECTORY/expected, whose
+# lines are "file, exit status, last line", and compares. A file without a line there fails the test;
+# lines of DIRECTORY/expected.WORD count too, for an OPTION that ends in =WORD.
 set -eu
 program=$1
 directory=$2
+shift 2
+tables=$directory/expected
+for option; do
+    if [ -f "$directory/expected.${option##*=}" ]; then
+        tables="$directory/expected.${option##*=} $tables"
+    fi
+done
 failed=0
 count=0
 
 for file in "$directory"/*.jsonl; do
     name=${file##*/}
     status=0
-    output=$("$program" "$file" 2>&1) || status=$?
+    output=$("$program" "$@" "$file" 2>&1) || status=$?
     got="$name $status $(printf '%s\n' "$output" | tail -n 1)"
     count=$((count + 1))
-    if ! grep -qxF "$got" "$directory/expected"; then
+    # shellcheck disable=SC2086 # a list of files
+    if ! grep -hqxF "$got" $tables; then
         printf '%s\n' "$output"
-        printf 'not in %s: %s\n\n' "$directory/expected" "$got"
+        printf 'not in %s: %s\n\n' "$tables" "$got"
         failed=1
     fi
 done

@@ -53,7 +53,8 @@ int dw_delayed_call_delay(dw_delayed_call *call, dw_time delay);
 /* Whether it is pending; false inside its own callback. */
 bool dw_delayed_call_active(const dw_delayed_call *call);
 
-/* When it is (or was) due. */
+/* When it is (or was) due. On the live wire, for a call without a delay, this may be when the loop
+ * last looked at the clock. */
 dw_time dw_delayed_call_time(const dw_delayed_call *call);
 
 DW_END_DECLS

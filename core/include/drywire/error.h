@@ -48,6 +48,9 @@ DW_BEGIN_DECLS
     X(DW_MESSAGE_TOO_LONG, -44, "the datagram is too long")                   \
     X(DW_ALREADY_CONNECTED, -45, "it is connected already")                   \
     X(DW_PROCESS_EXITED_ALREADY, -46, "the process has exited already")       \
+    /* More reasons of an attempt that failed. */                             \
+    X(DW_CONNECTING_CANCELLED, -47, "connecting was cancelled")               \
+    X(DW_NO_PROTOCOL, -48, "the factory made no protocol")                    \
     /* Reasons of process_exited and process_ended. */                        \
     X(DW_PROCESS_DONE, -60, "the process ended with exit status 0")           \
     X(DW_PROCESS_TERMINATED, -61, "the process ended with another exit status or by a signal")

@@ -29,6 +29,10 @@ typedef struct dw_factory_class {
     /* The first port or connector begins to use the factory / the last one has ended. */
     void (*start)(dw_factory *factory);
     void (*stop)(dw_factory *factory);
+
+    /* The manners of all its protocols that do not state their own, tried on the dry wire; NULL:
+     * none. */
+    const dw_promises *promises;
 } dw_factory_class;
 
 struct dw_factory {

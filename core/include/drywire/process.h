@@ -91,21 +91,32 @@ typedef struct dw_child_fd {
 /* Zero is the default everywhere; argv is required. All is borrowed until spawn_process returns. */
 typedef struct dw_spawn_options {
     const char *const *argv; /* NULL-terminated, its own name included */
-    const char *executable;  /* what to run; NULL: argv[0]. Without a '/', searched in PATH */
-    const char *const *env;  /* "NAME=value", NULL-terminated; NULL: ours */
-    const char *directory;   /* NULL: ours */
-    const dw_child_fd *fds;  /* the child has these and no others */
-    size_t fd_count;         /* with fds NULL: 0 reads, 1 and 2 write */
-    bool set_ids;            /* run as uid and gid, with no further groups */
+    /* What to run; NULL: argv[0]. Without a '/', searched in the PATH of the environment that the
+     * child gets, or in /bin:/usr/bin if that has none. */
+    const char *executable;
+    const char *const *env; /* "NAME=value", NULL-terminated; NULL: ours */
+    const char *directory;  /* NULL: ours */
+    /* The child has these and no others, in any order; NULL: 0 reads, 1 and 2 write. For none at
+     * all, any pointer and a count of 0. */
+    const dw_child_fd *fds;
+    size_t fd_count;
+    bool set_ids; /* run as uid and gid, with no further groups */
     uid_t uid;
     gid_t gid;
 } dw_spawn_options;
 
-/* Starts a child; connection_made is called before this returns. A program that cannot be run is no
- * error of this call: the child ends with exit status 1, as in Twisted. It starts with default
- * signal handling and an empty signal mask, and with no descriptors but those asked for. Borrows
- * the protocol until process_ended has returned. `out`, unless NULL, gets the child. Returns 0,
- * DW_INVALID_ARGUMENT, DW_NO_MEMORY, DW_SYSTEM_ERROR (no process, no pipe; dw_reactor_errno). */
+/* Starts a child; connection_made is called before this returns. A program that cannot be run, or a
+ * directory that is not there, is no error of this call: the child says so on its descriptor 2 and
+ * ends with exit status 1, as in Twisted. It starts with default signal handling and an empty
+ * signal mask, and with no descriptors but those asked for. Borrows the protocol until
+ * process_ended has returned; not at all after an error. `out`, unless NULL, gets the child.
+ * Returns 0, DW_INVALID_ARGUMENT, DW_NO_MEMORY, DW_SYSTEM_ERROR (no process, no pipe;
+ * dw_reactor_errno), DW_UNSUPPORTED.
+ *
+ * When the reactor stops, all pipes are closed, with child_connection_lost, and what was written
+ * and not taken is dropped; the child lives on, and its end is told if the reactor runs again. When
+ * the reactor is freed, what is left is closed and forgotten without callbacks but destroy. A child
+ * that exits after that stays a zombie until the program waits for it or ends (wait(2)). */
 int dw_reactor_spawn_process(dw_reactor *reactor, dw_process_protocol *protocol,
                              const dw_spawn_options *options, dw_process **out);
 
@@ -131,13 +142,18 @@ void dw_process_close_stderr(dw_process *process);
 /* All three. The child lives on. */
 void dw_process_lose_connection(dw_process *process);
 
+/* A callback met a fatal error: what an exception does in Twisted. Inside child_data_received (and
+ * out_, err_received) that descriptor is closed, as soon as the callback has returned; the others
+ * go on. In any other callback it is only logged. */
+void dw_process_fail(dw_process *process, const dw_reason *reason);
+
 /* Stops and starts reading all that the child writes. */
 void dw_process_pause_producing(dw_process *process);
 void dw_process_resume_producing(dw_process *process);
 
 /* Sends a signal. Returns 0, DW_PROCESS_EXITED_ALREADY, DW_INVALID_ARGUMENT or DW_SYSTEM_ERROR. */
 int dw_process_signal(dw_process *process, int signal_number);
-/* Twisted's name for it, by name: "KILL", "TERM", "INT", "HUP", ... or "SIGKILL". */
+/* Twisted's name for it, by name: "KILL", "TERM", "INT", "HUP", ... or "SIGKILL"; all of POSIX. */
 int dw_process_signal_process(dw_process *process, const char *signal_name);
 
 /* Its process id, 0 from process_exited on (and for NULL). */

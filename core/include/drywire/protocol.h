@@ -20,6 +20,7 @@
 
 #include "drywire/base.h"
 #include "drywire/error.h"
+#include "drywire/promise.h"
 
 DW_BEGIN_DECLS
 
@@ -49,7 +50,9 @@ typedef struct dw_protocol_class {
     void (*write_connection_lost)(dw_protocol *protocol);
 
     /* A descriptor came over a UNIX stream (IFileDescriptorReceiver): now the program's, who closes
-     * it. Without this slot the library closes what comes. */
+     * it; it is close-on-exec. Without this slot the library closes what comes. When this ends the
+     * connection, the data that came with it is not delivered. A process that has no room for one
+     * loses the connection with EMFILE: nobody could say which descriptor is missing. */
     void (*file_descriptor_received)(dw_protocol *protocol, int fd);
 
     /* The library is done with the protocol and never touches it again: the place to free it. Also
@@ -59,6 +62,9 @@ typedef struct dw_protocol_class {
 
     /* A name for this connection in logs, instead of `name`; the text lives until the next call. */
     const char *(*log_prefix)(dw_protocol *protocol);
+
+    /* Its manners, tried on the dry wire; NULL: its factory's. */
+    const dw_promises *promises;
 } dw_protocol_class;
 
 struct dw_protocol {

@@ -4,7 +4,8 @@
  * IReactorCore). There is no global one; a program takes a dw_reactor * and cannot tell whether it
  * belongs to real sockets (drywire/real.h) or to a host of a simulated world (drywire/sim.h).
  *
- * All functions here are called on the reactor's thread.
+ * All functions here are called on the reactor's thread; from other threads there is
+ * dw_reactor_call_from_thread (drywire/thread_call.h) and nothing else.
  */
 #ifndef DRYWIRE_REACTOR_H
 #define DRYWIRE_REACTOR_H
@@ -26,12 +27,18 @@ dw_time dw_reactor_wall_clock(dw_reactor *reactor);
 /* Fills `buffer` with random bytes: the system's on the live wire, the run's on the dry one. */
 void dw_reactor_random(dw_reactor *reactor, void *buffer, size_t len);
 
+/* A random number out of the same bytes, the same on machines of either byte order: what to use
+ * where a number decides something. */
+uint64_t dw_reactor_random_number(dw_reactor *reactor);
+
 /* Default of connect_tcp's time-out, Twisted's. */
 #define DW_CONNECT_TIMEOUT_DEFAULT DW_SEC(30)
 
 /* Connects to `host` (a literal or a name, copied) and `port`. `timeout`: 0 is the default above,
  * negative is none. `bind` is the local address to use, or NULL. started_connecting is called
- * before this returns; whatever comes of it, comes later. Borrows `factory` until its `stop`.
+ * before this returns; whatever comes of it, comes later. Of a name's addresses (up to 8) one is
+ * tried after the other has failed, IPv4's first; drywire/endpoint.h has a host endpoint, which
+ * does not wait so long. Borrows `factory` until its `stop`.
  * `out`, unless NULL, gets the connector, see drywire/connector.h for its life. Returns 0,
  * DW_INVALID_ARGUMENT or DW_NO_MEMORY. */
 int dw_reactor_connect_tcp(dw_reactor *reactor, const char *host, uint16_t port,
@@ -48,22 +55,29 @@ int dw_reactor_connect_tcp(dw_reactor *reactor, const char *host, uint16_t port,
 int dw_reactor_listen_tcp(dw_reactor *reactor, uint16_t port, dw_factory *factory, int backlog,
                           const char *interface, dw_port **out);
 
-/* Connects to the UNIX socket `path` (see dw_address_unix), as connect_tcp does. */
+/* Connects to the UNIX socket `path` (see dw_address_unix), as connect_tcp does. A listener whose
+ * queue is full is tried again until the time-out: after 10 ms, then twice as long each time, up to
+ * a second. Returns 0, DW_INVALID_ARGUMENT (for such a path too), DW_NO_MEMORY, or DW_UNSUPPORTED
+ * on a wire without UNIX sockets. */
 int dw_reactor_connect_unix(dw_reactor *reactor, const char *path, dw_client_factory *factory,
                             dw_time timeout, dw_connector **out);
 
-/* Listens on the UNIX socket `path`; a file is made, and removed when the port closes. `mode` are
- * its permission bits, 0: 0666, Twisted's. A file that is there already is DW_CANNOT_LISTEN with
- * EADDRINUSE. The factory has been started, and is stopped again, when the bind fails (Twisted's
- * order for UNIX sockets). */
+/* Listens on the UNIX socket `path`; a file is made, and removed when the port closes, unless
+ * somebody has put another one in its place meanwhile (Twisted removes that one too). A relative
+ * path is looked up again then. `mode` are its permission bits, 0: 0666, Twisted's. A file that is
+ * there already, if only one that a crash has left, is DW_CANNOT_LISTEN with EADDRINUSE. The
+ * factory has been started, and is stopped again, when the bind fails (Twisted's order for UNIX
+ * sockets). Returns as listen_tcp, or DW_UNSUPPORTED on a wire without UNIX sockets. */
 int dw_reactor_listen_unix(dw_reactor *reactor, const char *path, dw_factory *factory, int backlog,
                            unsigned mode, dw_port **out);
 
 /* Take over a listening or a connected stream socket, TCP or UNIX, that the program made or was
- * given; the descriptor is duplicated, the program keeps and closes its own. A connection is given
- * to factory->build_protocol with the peer's address and runs like an accepted one. Return 0,
- * DW_INVALID_ARGUMENT (no such socket), DW_CANNOT_LISTEN, DW_NO_MEMORY, DW_SYSTEM_ERROR, or
- * DW_UNSUPPORTED on the dry wire. */
+ * given; the descriptor is duplicated, the program keeps and closes its own, which no longer blocks
+ * either. A UNIX socket's file stays when the port closes. A connection is given to
+ * factory->build_protocol with the peer's address and runs like an accepted one; build_protocol and
+ * connection_made are called before this returns, as in Twisted, and the factory's `start` is not.
+ * Return 0, DW_INVALID_ARGUMENT (no such socket), DW_NO_MEMORY, DW_SYSTEM_ERROR, or DW_UNSUPPORTED
+ * on the dry wire. */
 int dw_reactor_adopt_stream_port(dw_reactor *reactor, int fd, dw_factory *factory, dw_port **out);
 int dw_reactor_adopt_stream_connection(dw_reactor *reactor, int fd, dw_factory *factory);
 
@@ -80,12 +94,18 @@ int dw_reactor_run(dw_reactor *reactor);
  * Returns 0 or DW_NOT_RUNNING. */
 int dw_reactor_stop(dw_reactor *reactor);
 
+/* Leaves the loop after this turn without the shutdown event: no trigger runs, and connections,
+ * ports and delayed calls stay as they are, for the next run or for dw_reactor_free. The reactor is
+ * not running from now on. For a program that has given up on an orderly end. Returns 0,
+ * DW_NOT_RUNNING, or DW_UNSUPPORTED on the dry wire, where dw_host_kill does it. */
+int dw_reactor_crash(dw_reactor *reactor);
+
 /* One turn of the loop: due calls, then input and output, waiting for something to happen at most
  * `timeout` (0: not at all; negative: for ever). Returns 0, DW_ALREADY_RUNNING inside run, or
  * DW_SYSTEM_ERROR. */
 int dw_reactor_iterate(dw_reactor *reactor, dw_time timeout);
 
-/* True from the start of run until the during-phase of shutdown. */
+/* True from the start of run until the during-phase of shutdown (or dw_reactor_crash). */
 bool dw_reactor_running(const dw_reactor *reactor);
 
 /* The phases of the two system events, in order; triggers of a phase run in order of adding. */
@@ -104,13 +124,25 @@ typedef struct dw_trigger {
     void *user_;
     struct dw_list_node node_;
     dw_reactor *reactor_;
-    uint8_t phase_;
+    uint8_t phase_, state_;
 } dw_trigger;
 
-/* Adds / takes back a trigger. Removing one that is not pending does nothing. */
+/* Adds / takes back a trigger. Removing one that is not pending does nothing; removing one that
+ * holds up the shutdown lets go. */
 void dw_reactor_add_trigger(dw_reactor *reactor, dw_trigger *trigger, dw_phase phase,
                             void (*fn)(void *user), void *user);
 void dw_trigger_remove(dw_trigger *trigger);
+
+/* For work at the end that takes a while, such as a farewell to a server: called by the function of
+ * a DW_BEFORE_SHUTDOWN trigger about its own trigger, hold makes the shutdown wait until release
+ * (Twisted: a before-trigger that returns a Deferred). Until every trigger that holds has let go
+ * the reactor goes on running, with its delayed calls and all input and output; then come the
+ * during phase and the end. `trigger` must live until it is released. Releasing one that does not
+ * hold does nothing. Nothing bounds the wait: arm a delayed call if the other side may be slow.
+ * Where a world ends a host at the end of a scenario, and where run fails, the shutdown does not
+ * wait. */
+void dw_trigger_hold(dw_trigger *trigger);
+void dw_trigger_release(dw_trigger *trigger);
 
 /* fn(user) once the reactor runs: at once if it does, else as an after-startup trigger. */
 void dw_reactor_call_when_running(dw_reactor *reactor, dw_trigger *trigger, void (*fn)(void *user),
@@ -122,12 +154,14 @@ typedef void (*dw_log_fn)(void *user, const char *line);
 void dw_reactor_set_log(dw_reactor *reactor, dw_log_fn fn, void *user);
 void dw_reactor_log(dw_reactor *reactor, const char *format, ...) DW_PRINTF(2, 3);
 
-/* Connections, ports and pending delayed calls of this reactor: what a leak check counts. */
+/* Connections, ports, pending delayed calls and children (until process_ended) of this reactor:
+ * what a leak check counts. */
 typedef struct dw_reactor_counts {
     size_t connections;
     size_t connecting;
     size_t ports;
     size_t delayed_calls;
+    size_t processes;
 } dw_reactor_counts;
 dw_reactor_counts dw_reactor_count(const dw_reactor *reactor);
 

@@ -80,9 +80,12 @@ bool dw_transport_get_keep_alive(dw_transport *transport);
 int dw_transport_set_keep_alive(dw_transport *transport, bool on);
 
 /* Sends a descriptor of this process to the peer (UNIX streams only; SCM_RIGHTS, unix(7)), with the
- * next byte that is written after this call; the descriptor is duplicated. Descriptors arrive in
- * order by file_descriptor_received, before the data they came with. Returns 0, DW_NOT_CONNECTED,
- * DW_UNSUPPORTED (not a UNIX stream; the dry wire), DW_SYSTEM_ERROR or DW_NO_MEMORY. */
+ * next byte that is written after this call; the descriptor is duplicated, so the program may close
+ * its own at once. Without such a byte it does not leave, and is closed when the connection ends.
+ * Descriptors arrive in order by file_descriptor_received, before the data they came with: a
+ * reception may begin with bytes that were written earlier, never with later ones. Returns 0,
+ * DW_NOT_CONNECTED, DW_UNSUPPORTED (not a UNIX stream; the dry wire), DW_NO_MEMORY, or
+ * DW_SYSTEM_ERROR: dw_reactor_errno is ETOOMANYREFS when 253 wait already (SCM_MAX_FD). */
 int dw_transport_send_file_descriptor(dw_transport *transport, int fd);
 
 /* The socket's descriptor, for options that this page does not have; -1 on the dry wire, for a

@@ -14,6 +14,14 @@
 
 DW_BEGIN_DECLS
 
+/* What becomes of a call of libc that a host's program makes though it would make the run depend on
+ * more than its deviations (docs/guide.md, "What makes a run repeatable"). Sleeping takes no time
+ * in either case. */
+typedef enum dw_libc_calls {
+    DW_LIBC_FAIL, /* a finding, "libc" */
+    DW_LIBC_WARN, /* a line in the timeline, and the call has its way */
+} dw_libc_calls;
+
 /* Zero is the default everywhere. */
 typedef struct dw_scenario {
     const char *name;
@@ -25,6 +33,12 @@ typedef struct dw_scenario {
     const char *kinds;   /* the kinds of fault that seeds may use: "reset,cut"; default all. Each
                           * seed has half of them switched off (swarm testing), unless it is one */
     bool leaks_ok;       /* do not report what is left over at the end */
+    size_t memory_max;   /* a host that holds more is a finding, "memory"; default 1 GiB */
+    size_t unsent_max;   /* so is a connection that is written to though more than so many bytes
+                          * wait for a peer that does not read; default 64 MiB */
+    dw_libc_calls libc_calls; /* time(), rand(), socket(), sleep() from a host's program */
+    const char *oracles_off;  /* findings that are none here: "memory,framed"; those that end a
+                               * process (crash, hang, sanitizer) cannot be switched off */
 } dw_scenario;
 
 /* A scenario named after its function; further fields may follow. */

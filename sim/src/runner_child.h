@@ -3,8 +3,8 @@
  * What every child process of the runner does first and last, and where its output goes: into an
  * unlinked file, so that a report can be quoted after the process is gone.
  */
-#ifndef DRYWIRE_SIM_CHILD_H
-#define DRYWIRE_SIM_CHILD_H
+#ifndef DRYWIRE_SIM_RUNNER_CHILD_H
+#define DRYWIRE_SIM_RUNNER_CHILD_H
 
 #include "drywire/base.h"
 

@@ -6,7 +6,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
-#include "child.h"
+#include "runner_child.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lanes: rings of keys that are in order because each key was added behind all that were there.
+ * Most events are the last of their kind to come, for most delays are the same again and again; so
+ * most of them are added and taken here, at the price of a FIFO. A few lanes serve as many delays.
+ *
+ * Invariant: a lane's keys are in order; the first and the last one are not gaps. Called by queue.c
+ * alone.
+ */
+#include "queue.h"
+
+#include <stdlib.h>
+
+enum { LANE_FIRST = 32 };
+
+/* The lane whose last key is the latest one before `key`; NULL: none is. */
+static sim_lane *lane_for(sim_lanes *lanes, const sim_queue_key *key) {
+    sim_lane *best = NULL;
+    const sim_queue_key *best_last = NULL;
+    for (unsigned left = lanes->filled; left != 0; left &= left - 1) {
+        sim_lane *lane = &lanes->lane[__builtin_ctz(left)];
+        const sim_queue_key *last = lane_key(lane, lane->tail - 1);
+        if (key_before(last, key) && (best == NULL || key_before(best_last, last))) {
+            best = lane;
+            best_last = last;
+        }
+    }
+    unsigned empty = ~lanes->filled & ((1u << SIM_LANES) - 1);
+    return best != NULL || empty == 0 ? best : &lanes->lane[__builtin_ctz(empty)];
+}
+
+/* Leaves out the gaps; in a ring of twice the size if there are few. */
+static void make_room(sim_lane *lane) {
+    size_t room = lane->room > 0 ? lane->room : LANE_FIRST, n = 0;
+    if (lane->live * 2 > lane->room) {
+        room *= 2;
+    }
+    sim_queue_key *keys = sim_queue_grow(NULL, room, sizeof(*keys));
+    for (size_t i = lane->head; i != lane->tail; i++) {
+        if (lane_key(lane, i)->event != NULL) {
+            keys[n++] = *lane_key(lane, i);
+        }
+    }
+    free(lane->keys);
+    *lane = (sim_lane){.keys = keys, .tail = n, .room = room, .live = n};
+}
+
+bool sim_lanes_add(sim_lanes *lanes, const sim_queue_key *key) {
+    sim_lane *lane = lane_for(lanes, key);
+    if (lane == NULL) {
+        return false;
+    }
+    if (lane->tail - lane->head == lane->room) {
+        make_room(lane);
+    }
+    *lane_key(lane, lane->tail++) = *key;
+    lane->live++;
+    lanes->filled |= 1u << (lane - lanes->lane);
+    key->event->lane = (uint8_t)(lane - lanes->lane + 1);
+    key->event->place = 1;
+    return true;
+}
+
+/* The gaps at both ends go. */
+static void trim(sim_lanes *lanes, sim_lane *lane) {
+    if (lane->live == 0) {
+        lane->head = lane->tail;
+        lanes->filled &= ~(1u << (lane - lanes->lane));
+        return;
+    }
+    while (lane_key(lane, lane->head)->event == NULL) {
+        lane->head++;
+    }
+    while (lane_key(lane, lane->tail - 1)->event == NULL) {
+        lane->tail--;
+    }
+}
+
+void sim_lanes_take(sim_lanes *lanes, size_t which, size_t i) {
+    sim_lane *lane = &lanes->lane[which];
+    sim_queue_key *key = lane_key(lane, i);
+    key->event->place = key->event->lane = 0;
+    key->event = NULL;
+    lane->live--;
+    trim(lanes, lane);
+}
+
+void sim_lanes_remove(sim_lanes *lanes, const sim_event *event) {
+    sim_queue_key key = {event->at, event->sequence, NULL};
+    sim_lane *lane = &lanes->lane[event->lane - 1];
+    size_t low = lane->head, count = lane->tail - lane->head;
+    while (count > 0) {
+        size_t half = count / 2;
+        if (key_before(lane_key(lane, low + half), &key)) {
+            low += half + 1;
+            count -= half + 1;
+        } else {
+            count = half;
+        }
+    }
+    sim_lanes_take(lanes, event->lane - 1u, low);
+}
+
+const sim_queue_key *sim_lanes_next(const sim_lanes *lanes, const size_t *from, size_t *which,
+                                    size_t *at) {
+    const sim_queue_key *best = NULL;
+    for (unsigned left = lanes->filled; left != 0; left &= left - 1) {
+        size_t i = (size_t)__builtin_ctz(left);
+        const sim_lane *lane = &lanes->lane[i];
+        size_t at_i = from[i];
+        while (at_i != lane->tail && lane_key(lane, at_i)->event == NULL) {
+            at_i++;
+        }
+        if (at_i != lane->tail && (best == NULL || key_before(lane_key(lane, at_i), best))) {
+            best = lane_key(lane, at_i);
+            *which = i;
+            *at = at_i;
+        }
+    }
+    return best;
+}
+
+void sim_lanes_clear(sim_lanes *lanes) {
+    for (size_t i = 0; i < SIM_LANES; i++) {
+        lanes->lane[i].head = lanes->lane[i].tail = lanes->lane[i].live = 0;
+    }
+    lanes->filled = 0;
+}
+
+void sim_lanes_free(sim_lanes *lanes) {
+    for (size_t i = 0; i < SIM_LANES; i++) {
+        free(lanes->lane[i].keys);
+    }
+}

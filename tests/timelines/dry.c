@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A page played on the dry wire: its scenario in a world, with its deviations, and the timeline of
+ * that, up to the scenario's `until`, with the summary behind it.
+ */
+#include "play.h"
+
+#include <run.h>
+#include <runfile.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#define THE_END "the play is over"
+
+static play *playing; /* a scenario's function gets nothing but its world */
+static char summary[SUMMARY_MAX];
+
+/* ---- The stage ---- */
+
+static dw_world *world_of(const play *p) {
+    return p->world;
+}
+
+static void dry_kill(actor *who) {
+    who->ending = true;
+    dw_host_kill(who->host);
+    actor_gone(who);
+}
+
+static void dry_crash(actor *who) {
+    who->ending = true;
+    dw_host_crash(who->host);
+    actor_gone(who);
+}
+
+static void dry_start(actor *who) {
+    dw_host_restart(who->host);
+}
+
+static void dry_stall(actor *who, dw_time duration) {
+    dw_host_stall(who->host, duration);
+}
+
+static void dry_cut(play *p, actor *from, actor *to) {
+    dw_world_partition_one_way(world_of(p), from->host, to->host);
+}
+
+static void dry_repair(play *p, actor *a, actor *b) {
+    dw_world_repair(world_of(p), a->host, b->host);
+}
+
+static void dry_latency(play *p, actor *a, actor *b, dw_time latency) {
+    dw_world_set_latency(world_of(p), a->host, b->host, latency);
+}
+
+static void dry_mtu(play *p, actor *a, actor *b, size_t mtu) {
+    dw_world_set_mtu(world_of(p), a->host, b->host, mtu);
+}
+
+static void dry_buffers(play *p, size_t send, size_t receive) {
+    dw_world_set_buffers(world_of(p), send, receive);
+}
+
+static void dry_datagram_buffer(play *p, size_t bytes) {
+    dw_world_set_datagram_buffer(world_of(p), bytes);
+}
+
+static void dry_keep_alive(play *p, dw_time idle, dw_time interval, unsigned probes) {
+    dw_world_set_keep_alive(world_of(p), idle, interval, probes);
+}
+
+static void dry_ports(actor *who, uint16_t first, uint16_t last) {
+    dw_host_set_ports(who->host, first, last);
+}
+
+static void dry_descriptors(actor *who, size_t sockets) {
+    dw_host_set_descriptor_limit(who->host, sockets);
+}
+
+static const stage dry_stage = {
+    .kill = dry_kill,
+    .crash = dry_crash,
+    .start = dry_start,
+    .stall = dry_stall,
+    .cut = dry_cut,
+    .repair = dry_repair,
+    .latency = dry_latency,
+    .mtu = dry_mtu,
+    .buffers = dry_buffers,
+    .datagram_buffer = dry_datagram_buffer,
+    .keep_alive = dry_keep_alive,
+    .ports = dry_ports,
+    .descriptors = dry_descriptors,
+};
+
+/* ---- The scenario ---- */
+
+/* The first start comes as a step of its own, when all is set up. */
+static void *boot(dw_reactor *reactor, void *user) {
+    actor *who = user;
+    bool first = who->life == 0;
+    actor_enter(who, reactor);
+    if (!first) {
+        actor_take(who, MOMENT_START, NULL);
+    }
+    return who;
+}
+
+static void first_start(void *user) {
+    actor_take(user, MOMENT_START, NULL);
+}
+
+static void take(void *user) {
+    step_take(user, NULL);
+}
+
+static void add_programs(dw_world *world) {
+    dw_world_add_program(world, "cat", &dw_cat_script, NULL);
+    dw_world_add_program(world, "echo", &dw_echo_script, NULL);
+    dw_world_add_program(world, "sleep", &dw_sleep_script, NULL);
+}
+
+static void scenario(dw_world *world) {
+    play *p = playing;
+    p->world = world;
+    add_programs(world);
+    for (unsigned i = 0; i < p->actor_count; i++) {
+        actor *who = &p->actors[i];
+        who->host = dw_world_add_host(world, who->name, boot, who);
+    }
+    for (unsigned i = 0; i < p->step_count; i++) {
+        if (p->steps[i].before) {
+            step_take(&p->steps[i], NULL);
+        }
+    }
+    for (unsigned i = 0; i < p->actor_count; i++) {
+        dw_world_after(world, 0, first_start, &p->actors[i]);
+    }
+    for (unsigned i = 0; i < p->step_count; i++) {
+        if (p->steps[i].when == MOMENT_AT && !p->steps[i].before) {
+            dw_world_after(world, p->steps[i].at, take, &p->steps[i]);
+        }
+    }
+    dw_world_run(world, p->until);
+    play_summary(p, summary, sizeof(summary));
+    dw_world_note(world, THE_END);
+}
+
+/* ---- Deviations ---- */
+
+static bool read_deviations(const document *d, sim_runfile *file, char *error, size_t size) {
+    static const char head[] = "drywire run 1\nscenario page\n";
+    size_t len = sizeof(head) - 1 + d->deviations.len;
+    char *text = malloc(len + 1), why[SIM_RUNFILE_ERROR];
+    if (text == NULL) {
+        return false;
+    }
+    memcpy(text, head, sizeof(head));
+    memcpy(text + sizeof(head) - 1, d->text + d->deviations.start, d->deviations.len);
+    text[len] = '\0';
+    bool good = sim_runfile_parse("deviations", text, len, file, why);
+    free(text);
+    if (!good) {
+        snprintf(error, size, "%s", why);
+    }
+    return good;
+}
+
+static bool same(const sim_deviation *a, const sim_deviation *b) {
+    return strcmp(a->who, b->who) == 0 && strcmp(a->what, b->what) == 0 && a->nth == b->nth &&
+           a->value == b->value;
+}
+
+/* A deviation that nobody took would be a page about nothing. */
+static bool all_taken(const sim_list *asked, const sim_list *taken, char *error, size_t size) {
+    for (size_t i = 0; i < asked->count; i++) {
+        size_t j = 0;
+        while (j < taken->count && !same(&asked->items[i], &taken->items[j])) {
+            j++;
+        }
+        if (j == taken->count) {
+            snprintf(error, size, "the deviation `%s %s %llu` was not taken", asked->items[i].who,
+                     asked->items[i].what, (unsigned long long)asked->items[i].nth);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- The timeline ---- */
+
+/* "delayed call of connector.c:371": the number changes with every edit of that file. */
+static void drop_line_number(char *line) {
+    char *call = strstr(line, "delayed call of ");
+    char *colon = call != NULL ? strrchr(call, ':') : NULL;
+    if (colon != NULL) {
+        strcpy(colon, "\n");
+    }
+}
+
+static char *timeline_text(const sim_trace *trace) {
+    size_t count = sim_trace_count(trace), size = sizeof(summary) + 2, len = 0;
+    for (size_t i = 0; i < count; i++) {
+        size += strlen(sim_trace_line(trace, i, false)) + 1;
+    }
+    char *text = malloc(size);
+    for (size_t i = 0; text != NULL && i < count; i++) {
+        const char *line = sim_trace_line(trace, i, false);
+        if (strstr(line, THE_END) != NULL) {
+            break;
+        }
+        snprintf(text + len, size - len, "%s\n", line);
+        drop_line_number(text + len);
+        len += strlen(text + len);
+    }
+    if (text != NULL && summary[0] != '\0') {
+        snprintf(text + len, size - len, "\n%s", summary);
+    }
+    return text;
+}
+
+const char *dry_summary(void) {
+    return summary;
+}
+
+char *dry_play(play *p, const document *d, char *error, size_t size) {
+    static const dw_scenario scenario_of_page = {.name = "page", .run = scenario};
+    sim_runfile file = {0};
+    sim_outcome outcome;
+    sim_run_options options = {.trace = true};
+    char *text = NULL;
+    sim_runner *runner = sim_runner_new();
+    snprintf(error, size, "no memory");
+    if (runner != NULL && read_deviations(d, &file, error, size)) {
+        sim_source source = {.kind = SIM_LIST, .list = &file.list};
+        playing = p;
+        play_begin(p, &dry_stage);
+        sim_run(runner, &scenario_of_page, &source, &options, &outcome);
+        text = timeline_text(sim_runner_trace(runner));
+        if (outcome.failed) {
+            snprintf(error, size, "a finding, %s: %s", outcome.oracle, outcome.message);
+        }
+        if (outcome.failed || !all_taken(&file.list, sim_runner_taken(runner), error, size)) {
+            fputs(text != NULL ? text : "", stderr);
+            free(text);
+            text = NULL;
+        }
+    }
+    sim_runfile_free(&file);
+    sim_runner_free(runner);
+    return text;
+}

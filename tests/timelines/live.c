@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A page played by the kernel: each host is a network namespace of its own with a reactor of its
+ * own, and a router in between, which loses what the scenario says is lost. One thread plays all of
+ * them in turn; it enters a host's namespace before it runs its reactor, so that sockets are made
+ * there. Needs Linux, iproute2, and the right to make namespaces.
+ *
+ * The `compared:` line may go on with ", KEY=VALUE" for sysctls of every namespace and with ", N
+ * times as fast" for the scenario's times.
+ */
+#define _GNU_SOURCE
+#include "play.h"
+
+#include <drywire/real.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+
+/* How long nothing more must happen once all is as expected: an answer too many would show. */
+#define QUIET DW_MSEC(50)
+
+static int router;
+static uint64_t speed;
+static dw_time began;
+
+/* ---- Namespaces ---- */
+
+static bool write_file(const char *path, const char *text) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool good = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return good;
+}
+
+/* Root of a user namespace of our own, for who is not root already. */
+static bool become_root(void) {
+    char map[64];
+    unsigned uid = (unsigned)getuid(), gid = (unsigned)getgid();
+    if (uid == 0) {
+        return true;
+    }
+    if (unshare(CLONE_NEWUSER) != 0) {
+        return false;
+    }
+    write_file("/proc/self/setgroups", "deny");
+    snprintf(map, sizeof(map), "0 %u 1", uid);
+    if (!write_file("/proc/self/uid_map", map)) {
+        return false;
+    }
+    snprintf(map, sizeof(map), "0 %u 1", gid);
+    return write_file("/proc/self/gid_map", map);
+}
+
+/* A new network namespace, entered; its descriptor is inherited by the commands below. */
+static int new_namespace(void) {
+    return unshare(CLONE_NEWNET) == 0 ? open("/proc/self/ns/net", O_RDONLY) : -1;
+}
+
+static void enter(int ns) {
+    if (setns(ns, CLONE_NEWNET) != 0) {
+        perror("setns");
+        exit(EXIT_FAILURE);
+    }
+}
+
+/* A command in a namespace. */
+static bool DW_PRINTF(2, 3) in_ns(int ns, const char *format, ...) {
+    char command[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(command, sizeof(command), format, args);
+    va_end(args);
+    enter(ns);
+    return system(command) == 0;
+}
+
+/* 10.0.0.N behind an interface of its own; 10.1.0.N is the router on that side. */
+static bool wire_up(const actor *who) {
+    unsigned n = who->index;
+    return in_ns(router,
+                 "ip link set lo up && ip link add r%u type veth peer name e0 netns /proc/self/fd/%d"
+                 " && ip addr add 10.1.0.%u/32 dev r%u && ip link set r%u up"
+                 " && ip route add 10.0.0.%u/32 dev r%u",
+                 n, who->ns, n, n, n, n, n) &&
+           in_ns(who->ns,
+                 "ip link set lo up && ip addr add 10.0.0.%u/32 dev e0 && ip link set e0 up"
+                 " && ip route add 10.1.0.%u/32 dev e0 && ip route add default via 10.1.0.%u",
+                 n, n, n);
+}
+
+static bool set_sysctl(int ns, const char *setting) {
+    char path[300];
+    const char *equals = strchr(setting, '=');
+    int n = snprintf(path, sizeof(path), "/proc/sys/%.*s", (int)(equals - setting), setting);
+    for (int i = 0; i < n; i++) {
+        path[i] = path[i] == '.' ? '/' : path[i];
+    }
+    enter(ns);
+    return write_file(path, equals + 1);
+}
+
+/* What follows "namespaces" in the line: settings and the speed. */
+static bool apply(const play *p, const char *compared) {
+    char text[TEXT_MAX * 2];
+    bool good = set_sysctl(router, "net.ipv4.ip_forward=1");
+    snprintf(text, sizeof(text), "%s", compared);
+    for (char *word = strtok(text, ","); word != NULL; word = strtok(NULL, ",")) {
+        word += strspn(word, " ");
+        for (unsigned i = 0; strchr(word, '=') != NULL && i < p->actor_count; i++) {
+            good = set_sysctl(p->actors[i].ns, word) && good;
+        }
+        if (strstr(word, "times as fast") != NULL) {
+            speed = strtoull(word, NULL, 10);
+        }
+    }
+    return good;
+}
+
+static const char *set_up(play *p, const char *compared) {
+    speed = 1;
+    if (!become_root() || (router = new_namespace()) < 0) {
+        return "no right to make namespaces";
+    }
+    if (system("ip -V >/dev/null 2>&1") != 0) {
+        return "no ip (iproute2)";
+    }
+    for (unsigned i = 0; i < p->actor_count; i++) {
+        p->actors[i].ns = new_namespace();
+        if (p->actors[i].ns < 0 || !wire_up(&p->actors[i])) {
+            return "no virtual network";
+        }
+    }
+    return apply(p, compared) ? NULL : "a sysctl cannot be set";
+}
+
+/* ---- The stage ---- */
+
+static dw_time now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return DW_SEC(t.tv_sec) + t.tv_nsec;
+}
+
+/* Packets that the router does not pass on; nobody hears of it. */
+static void live_cut(play *p, actor *from, actor *to) {
+    (void)p;
+    in_ns(router, "ip rule add from %s to %s blackhole", from->address, to->address);
+}
+
+/* None of it need be there. */
+static void live_repair(play *p, actor *a, actor *b) {
+    (void)p;
+    in_ns(router,
+          "ip rule del from %s to %s blackhole 2>/dev/null;"
+          "ip rule del from %s to %s blackhole 2>/dev/null",
+          a->address, b->address, b->address, a->address);
+}
+
+static void live_kill(actor *who) {
+    who->ending = true;
+}
+
+/* Nothing that it sends or is sent comes through any more; what it leaves is forgotten. */
+static void live_crash(actor *who) {
+    in_ns(router, "ip rule add from %s blackhole; ip rule add to %s blackhole", who->address,
+          who->address);
+    who->ending = who->crashed = true;
+}
+
+static void live_start(actor *who) {
+    if (who->reactor != NULL) {
+        return;
+    }
+    if (who->crashed) {
+        in_ns(router, "ip rule del from %s blackhole; ip rule del to %s blackhole", who->address,
+              who->address);
+        who->crashed = false;
+    }
+    enter(who->ns);
+    dw_reactor *reactor = dw_poll_reactor_new(&(dw_poll_options){.no_signals = true});
+    if (reactor == NULL) {
+        perror("reactor");
+        exit(EXIT_FAILURE);
+    }
+    actor_enter(who, reactor);
+    actor_take(who, MOMENT_START, NULL);
+}
+
+static void live_stall(actor *who, dw_time duration) {
+    who->stalled_until = now() + duration / (dw_time)speed;
+}
+
+static void live_latency(play *p, actor *a, actor *b, dw_time latency) {
+    (void)p, (void)a, (void)b, (void)latency; /* times are not compared */
+}
+
+static void live_mtu(play *p, actor *a, actor *b, size_t mtu) {
+    (void)p;
+    in_ns(router, "ip link set r%u mtu %zu; ip link set r%u mtu %zu", a->index, mtu, b->index, mtu);
+}
+
+/* Of a listener these are inherited by what it accepts (tcp(7)). */
+static void live_buffers(play *p, size_t send, size_t receive) {
+    char text[100];
+    for (unsigned i = 0; i < p->actor_count; i++) {
+        snprintf(text, sizeof(text), "net.ipv4.tcp_wmem=4096 %zu %zu", send, send);
+        set_sysctl(p->actors[i].ns, text);
+        snprintf(text, sizeof(text), "net.ipv4.tcp_rmem=4096 %zu %zu", receive, receive);
+        set_sysctl(p->actors[i].ns, text);
+    }
+}
+
+/* net.core.rmem_default is not a namespace's own: left as it is. */
+static void live_datagram_buffer(play *p, size_t bytes) {
+    (void)p, (void)bytes;
+}
+
+/* Whole seconds (tcp(7)). */
+static void live_keep_alive(play *p, dw_time idle, dw_time interval, unsigned probes) {
+    char text[100];
+    for (unsigned i = 0; i < p->actor_count; i++) {
+        snprintf(text, sizeof(text), "net.ipv4.tcp_keepalive_time=%d", (int)(idle / DW_SEC(1)));
+        set_sysctl(p->actors[i].ns, text);
+        snprintf(text, sizeof(text), "net.ipv4.tcp_keepalive_intvl=%d",
+                 (int)(interval / DW_SEC(1)));
+        set_sysctl(p->actors[i].ns, text);
+        snprintf(text, sizeof(text), "net.ipv4.tcp_keepalive_probes=%u", probes);
+        set_sysctl(p->actors[i].ns, text);
+    }
+}
+
+static void live_ports(actor *who, uint16_t first, uint16_t last) {
+    char text[100];
+    snprintf(text, sizeof(text), "net.ipv4.ip_local_port_range=%u %u", first, last);
+    set_sysctl(who->ns, text);
+}
+
+/* One process plays all hosts: their limits cannot differ. */
+static void live_descriptors(actor *who, size_t sockets) {
+    (void)who, (void)sockets;
+}
+
+static const stage live_stage = {
+    .kill = live_kill,
+    .crash = live_crash,
+    .start = live_start,
+    .stall = live_stall,
+    .cut = live_cut,
+    .repair = live_repair,
+    .latency = live_latency,
+    .mtu = live_mtu,
+    .buffers = live_buffers,
+    .datagram_buffer = live_datagram_buffer,
+    .keep_alive = live_keep_alive,
+    .ports = live_ports,
+    .descriptors = live_descriptors,
+};
+
+/* ---- Playing ---- */
+
+/* As exit(2) closes them; dw_reactor_free would reset them. A machine without power has no state
+ * either: its sockets are reset, which nobody hears. */
+static void close_sockets(const actor *who) {
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (unsigned i = 0; i < who->talk_count; i++) {
+        const talk *t = &who->talks[i];
+        if (t->open) {
+            struct linger linger = {who->crashed, 0};
+            int fd = dw_transport_handle(t->protocol.transport);
+            setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+            dup2(nothing, fd); /* the descriptor stays the library's to close */
+        }
+    }
+    close(nothing);
+}
+
+static void end_if_asked(actor *who) {
+    if (who->reactor == NULL || !who->ending) {
+        return;
+    }
+    close_sockets(who);
+    dw_reactor *reactor = who->reactor;
+    actor_gone(who);
+    dw_reactor_free(reactor);
+}
+
+static void run(actor *who) {
+    if (who->reactor != NULL && who->stalled_until <= now()) {
+        enter(who->ns);
+        dw_reactor_iterate(who->reactor, DW_USEC(500));
+    }
+    end_if_asked(who);
+}
+
+static bool take_due(play *p) {
+    bool all = true;
+    for (unsigned i = 0; i < p->step_count; i++) {
+        step *s = &p->steps[i];
+        if (s->done || s->when != MOMENT_AT) {
+            continue;
+        }
+        if (!s->before && began + s->at / (dw_time)speed > now()) {
+            all = false;
+            continue;
+        }
+        s->done = true;
+        if (s->who != NULL) {
+            enter(s->who->ns);
+        }
+        step_take(s, NULL);
+    }
+    return all;
+}
+
+static void begin(play *p) {
+    for (unsigned i = 0; i < p->step_count; i++) {
+        if (p->steps[i].before) {
+            p->steps[i].done = true;
+            step_take(&p->steps[i], NULL);
+        }
+    }
+    for (unsigned i = 0; i < p->actor_count; i++) {
+        live_start(&p->actors[i]);
+    }
+    began = now();
+}
+
+/* Until all is as expected and stays so for a while, or the time is up. */
+static bool play_on(play *p, const char *expected, char *out, size_t size) {
+    dw_time as_expected_since = 0, until = began + p->until / (dw_time)speed;
+    while (now() < until || as_expected_since != 0) {
+        bool all = take_due(p);
+        for (unsigned i = 0; i < p->actor_count; i++) {
+            run(&p->actors[i]);
+        }
+        play_summary(p, out, size);
+        bool as_expected = all && strcmp(out, expected) == 0;
+        if (!as_expected) {
+            as_expected_since = 0;
+        } else if (as_expected_since == 0) {
+            as_expected_since = now();
+        } else if (now() - as_expected_since > QUIET) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void end(play *p) {
+    for (unsigned i = 0; i < p->actor_count; i++) {
+        actor *who = &p->actors[i];
+        who->ending = true;
+        end_if_asked(who);
+        close(who->ns);
+    }
+    close(router);
+}
+
+int live_play(play *p, const char *compared, const char *expected, char *out, size_t size) {
+    if (strncmp(compared, "namespaces", 10) != 0) {
+        snprintf(out, size, "compared: %s", compared);
+        return EXIT_SKIPPED;
+    }
+    play_begin(p, &live_stage);
+    const char *why = set_up(p, compared);
+    if (why != NULL) {
+        snprintf(out, size, "%s", why);
+        return EXIT_SKIPPED;
+    }
+    begin(p);
+    bool good = play_on(p, expected, out, size);
+    end(p);
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+#else
+
+int live_play(play *p, const char *compared, const char *expected, char *out, size_t size) {
+    (void)p, (void)compared, (void)expected;
+    snprintf(out, size, "namespaces are Linux's");
+    return EXIT_SKIPPED;
+}
+
+#endif
