@@ -4,10 +4,9 @@
  * bytes, waits for each echo, and closes. With a seed, latencies differ as the seed says. The last
  * line is `messages=<echoed> wall=<seconds> virtual=<seconds> rss=<bytes>`.
  */
-#include "echo_load.h"
 #include "measure.h"
+#include "sim_load.h"
 
-#include <drywire/sim.h>
 #include <run.h>
 
 #include <stdio.h>
@@ -18,10 +17,7 @@ static unsigned clients, messages;
 static echo_totals totals;
 
 static void echo(dw_world *world) {
-    dw_world_add_host(world, "server", echo_server_boot, NULL);
-    dw_host *host = dw_world_add_host(world, "clients", NULL, NULL);
-    echo_load_start(dw_host_reactor(host), "10.0.0.1", clients, messages, &totals);
-    dw_world_run_until_idle(world, DW_HOUR(24));
+    sim_load_run(world, clients, messages, &totals);
 }
 
 static int usage(void) {

@@ -6,11 +6,10 @@
  * time. The last line is `ours_ns=<per delivery> floor_ns=<...> ratio=<median> least=<...>
  * most=<...>`; for tiny, per run.
  */
-#include "echo_load.h"
 #include "floor.h"
 #include "measure.h"
+#include "sim_load.h"
 
-#include <drywire/sim.h>
 #include <run.h>
 
 #include <string.h>
@@ -34,12 +33,12 @@ static contest what;
 static echo_totals totals;
 
 static void echo(dw_world *world) {
-    dw_world_add_host(world, "server", echo_server_boot, NULL);
     if (!what.tiny) {
-        dw_host *host = dw_world_add_host(world, "clients", NULL, NULL);
-        echo_load_start(dw_host_reactor(host), "10.0.0.1", what.clients, what.messages, &totals);
+        sim_load_run(world, what.clients, what.messages, &totals);
+        return;
     }
-    for (unsigned i = 0; what.tiny && i < what.clients; i++) {
+    dw_world_add_host(world, "server", echo_server_boot, NULL);
+    for (unsigned i = 0; i < what.clients; i++) {
         static const char *const names[TINY_CLIENTS] = {"client-1", "client-2", "client-3"};
         dw_host *host = dw_world_add_host(world, names[i], NULL, NULL);
         echo_load_start(dw_host_reactor(host), "10.0.0.1", 1, what.messages, &totals);

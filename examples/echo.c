@@ -38,7 +38,7 @@ static const dw_factory_class echo_factory_class = {.name = "echo", .build_proto
 
 int main(int argc, char **argv) {
     dw_factory factory;
-    dw_reactor *reactor = dw_poll_reactor_new(NULL);
+    dw_reactor *reactor = dw_live_reactor_new(NULL, NULL);
     uint16_t port = (uint16_t)(argc > 1 ? atoi(argv[1]) : 7007);
     dw_factory_init(&factory, &echo_factory_class);
     if (reactor == NULL ||

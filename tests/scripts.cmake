@@ -80,6 +80,69 @@ foreach(planted
   endif()
 endforeach()
 
+# A bug for each oracle and promise: with it, with it and the oracle switched off, without it. The
+# receiver whose bug is looked for is core's own, with one line changed.
+# drywire_add_planted(PROGRAM [MUTANT]): tests/planted/PROGRAM.c in its three forms.
+function(drywire_add_planted program)
+  foreach(form planted off clean)
+    set(target ${program}_${form})
+    add_executable(${target} planted/${program}.c)
+    drywire_target_settings(${target})
+    target_link_libraries(${target} PRIVATE drywire::sim)
+    set_target_properties(${target} PROPERTIES
+      RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/planted)
+    if(NOT form STREQUAL "clean")
+      target_compile_definitions(${target} PRIVATE PLANTED)
+      target_sources(${target} PRIVATE ${ARGN})
+      target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/core/src)
+    endif()
+  endforeach()
+  target_compile_definitions(${program}_off PRIVATE OFF)
+endfunction()
+
+if(TARGET drywire_sim)
+  set(mutant ${CMAKE_CURRENT_BINARY_DIR}/planted/line_mutant.c)
+  set(good "view + (from > before ? from : before)")
+  file(READ ${PROJECT_SOURCE_DIR}/core/src/line.c text)
+  string(FIND "${text}" "${good}" place)
+  if(place EQUAL -1)
+    message(FATAL_ERROR "planted: core/src/line.c has changed: where does its search begin?")
+  endif()
+  string(REPLACE "${good}" "view + from + before" text "${text}")
+  file(CONFIGURE OUTPUT ${mutant} CONTENT "${text}" @ONLY)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+    ${PROJECT_SOURCE_DIR}/core/src/line.c)
+  drywire_add_planted(promises)
+  drywire_add_planted(oracles ${mutant})
+
+  set(crash crash)
+  if("address" IN_LIST DRYWIRE_SANITIZE)
+    set(crash sanitizer)
+  endif()
+  # Program, scenario, oracle, and a word that it must say.
+  foreach(case
+      "oracles crash ${crash}" "oracles hang hang" "oracles livelock livelock oracles.c"
+      "oracles contract contract" "oracles dead_transport dead-transport"
+      "oracles leak_memory leak 77" "oracles leak_call leak delayed"
+      "oracles leak_attempt leak attempts" "oracles leak_child leak child"
+      "oracles memory_unsent memory flood" "oracles memory_host memory oracles.c"
+      "oracles segmentation segmentation" "oracles libc libc time"
+      "oracles determinism none" "oracles liveness always waits:"
+      "promises segment_invariant segment-invariant" "promises window_invariant window-invariant"
+      "promises pipeline_invariant pipeline-invariant"
+      "promises replies_after_eof replies-after-eof" "promises framed framed"
+      "promises fresh_reconnect fresh-reconnect"
+      "promises duplicate_invariant duplicate-invariant" "promises memory_limit memory-limit"
+      "promises deadline deadline" "promises attempts attempts"
+      "promises well_formed well-formed")
+    separate_arguments(case UNIX_COMMAND "${case}")
+    list(POP_FRONT case program scenario oracle)
+    drywire_add_script(planted.${scenario} 120 planted/oracle.sh
+      ${CMAKE_CURRENT_BINARY_DIR}/planted ${program} ${scenario} ${oracle}
+      ${CMAKE_CURRENT_BINARY_DIR}/planted-${scenario} ${case})
+  endforeach()
+endif()
+
 # These two build everything again by themselves: once is enough.
 if(NOT DRYWIRE_SANITIZE AND NOT DRYWIRE_COVERAGE)
   if(TARGET kv_scenarios)

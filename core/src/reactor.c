@@ -73,6 +73,7 @@ void dw_reactor_fini(dw_reactor *reactor) {
     dw_triggers_drop(reactor);
     dw_timers_fini(reactor);
     dw_buffer_pool_clear(reactor);
+    reactor->connecting_count = reactor->connection_count = reactor->port_count = 0;
 }
 
 void dw_reactor_forget(dw_reactor *reactor) {

@@ -154,7 +154,7 @@ int main(int argc, char **argv) {
     if (status != 0) {
         return status;
     }
-    dw_reactor *reactor = dw_poll_reactor_new(NULL);
+    dw_reactor *reactor = dw_live_reactor_new(NULL, NULL);
     if (reactor == NULL) {
         perror("kv_server: cannot make a reactor");
         return 1;

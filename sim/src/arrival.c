@@ -124,16 +124,6 @@ bool sim_arrival_data(sim_end *to, sim_segment *segment) {
     return true;
 }
 
-/* Nothing waits before it, nobody but the reader cares, and the reader gets CPU. */
-static bool passes_straight(const sim_end *to, const sim_end *from) {
-    const dw_host *host = end_host(to);
-    return to->queue == NULL && to->io != NULL && to->io->want == DW_READABLE &&
-           to->io->kind == DW_IO_STREAM && host->power == POWER_UP &&
-           host->stalled_until <= host->world->now &&
-           (host->world->choices.active & (1u << SIM_JOIN | 1u << SIM_CUT)) == 0 &&
-           (from->aside == NULL || from->aside->blocked == NULL);
-}
-
 /* Somebody in between resets both; when he has closed before, only the sender is left to be told. */
 static void reset_between(sim_end *to) {
     sim_flight_drop(to);
@@ -166,9 +156,7 @@ static void data_arrives(sim_end *to) {
     }
     sim_segment *segment = sim_flight_take(to);
     sim_flight_schedule(to);
-    if (passes_straight(to, from)) {
-        sim_end_hand_over(to, segment);
-    } else if (sim_arrival_data(to, segment)) {
+    if (sim_arrival_data(to, segment)) {
         sim_end_dispatch(to);
     }
 }
@@ -210,19 +198,27 @@ static void arrives_nowhere(sim_end *to) {
 }
 
 void sim_stream_arrival(sim_event *event) {
-    const sim_segment *first = DW_CONTAINER_OF(event, sim_segment, event);
+    sim_segment *first = DW_CONTAINER_OF(event, sim_segment, event);
     sim_end *to = first->to, *from = peer_of(to);
     sim_stream_mark_packet(to, first);
-    if (from->link->special && !sim_rules_admit_packet(to)) {
+    if (sim_straight_arrival(to, first)) {
         return;
     }
-    first = chain_first(to->flight);
+    if (from->link->special) {
+        if (!sim_rules_admit_packet(to)) {
+            return;
+        }
+        first = chain_first(to->flight); /* a rule may have cut it */
+    }
     if (sim_link_is_down(from->link) || end_is_dark(to)) {
         sim_flight_lose_first(to);
         return;
     }
     if ((to->flags & E_KEEP_ALIVE) != 0) {
         sim_keepalive_heard(to);
+    }
+    if (end_world(to)->nagle) {
+        sim_nagle_heard(to);
     }
     if ((to->flags & (E_CLOSED | E_DEAD)) != 0 && first->packet != PACKET_SYN &&
         first->packet != PACKET_SYN_ACK) {

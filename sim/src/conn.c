@@ -99,6 +99,7 @@ static void free_end(dw_world *world, sim_end *end) {
     if (end->aside != NULL) {
         sim_queue_remove(&world->queue, &end->aside->ready);
         sim_keepalive_end(end);
+        sim_nagle_end(end);
         sim_end_drop_blocked(end);
         end->aside->end = (sim_end *)(void *)world->memory.free_asides;
         world->memory.free_asides = end->aside;
@@ -118,7 +119,8 @@ static void free_conn(sim_conn *conn) {
 }
 
 static bool nothing_waits(const sim_end *end) {
-    return end->flight == NULL && (end->aside == NULL || end->aside->blocked == NULL);
+    return (end->flags & E_INSIDE) == 0 && end->flight == NULL &&
+           (end->aside == NULL || end->aside->blocked == NULL);
 }
 
 /* Both programs are done with it and nothing is under way. */
@@ -221,30 +223,12 @@ void sim_end_dispatch(sim_end *end) {
         }
         return;
     }
-    conn_of(end)->pins++;
+    end->flags |= E_INSIDE;
     sim_host_enter(host);
     host->world->turn_end = end;
     dw_io_ready(&host->reactor, end->io, ready);
     sim_host_leave(host);
-    conn_of(end)->pins--;
-    sim_stream_poke(end);
-    sim_stream_release(conn_of(end));
-}
-
-/* The same for a segment that finds nothing before it and a program that waits for it and for
- * nothing else: it is handed over as it lies. */
-void sim_end_hand_over(sim_end *end, sim_segment *segment) {
-    dw_host *host = end_host(end);
-    dw_world *world = host->world;
-    end->outstanding -= segment->len;
-    sim_stream_mark(end, segment->data, segment->len);
-    conn_of(end)->pins++;
-    sim_host_enter(host);
-    world->turn_end = end;
-    dw_io_received(&host->reactor, end->io, segment->data, segment->len);
-    sim_host_leave(host);
-    conn_of(end)->pins--;
-    sim_segment_free(world, segment);
+    end->flags &= ~(uint32_t)E_INSIDE;
     sim_stream_poke(end);
     sim_stream_release(conn_of(end));
 }

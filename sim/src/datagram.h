@@ -45,7 +45,7 @@ typedef struct sim_membership {
 
 /* A datagram socket, UDP or UNIX. */
 struct sim_socket {
-    sim_event ready; /* first: its type tells what a dw_io has */
+    sim_event ready;
     dw_host *host;
     dw_io *io;                   /* once it is watched */
     sim_socket *next, *previous; /* of the host's */

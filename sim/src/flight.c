@@ -173,6 +173,7 @@ void sim_flight_lose_first(sim_end *to) {
 void sim_flight_send_again(sim_end *to) {
     sim_segment *first = chain_first(to->flight);
     dw_time at = sim_link_carry(peer_of(to)->link, first->len, false);
+    to->tries = to->tries > 0 ? to->tries : 1; /* sending it first was a try */
     if (at == DW_TIME_MAX || (peer_of(to)->flags & (E_VANISHED | E_DEAD)) != 0) {
         sim_flight_lose_first(to);
     } else {

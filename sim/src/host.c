@@ -161,11 +161,18 @@ void sim_host_turn(dw_host *host) {
 
 /* ---- Boot ---- */
 
+void sim_host_observe_bytes(dw_host *host) {
+    host->reactor.observe_bytes = sim_trace_observe;
+}
+
 static void boot(dw_host *host) {
     dw_world *world = host->world;
     dw_reactor_init(&host->reactor, &sim_wire, NULL);
     sim_memory_init_host(host);
     host->reactor.observe = sim_trace_observe;
+    if (world->trace != NULL) {
+        sim_host_observe_bytes(host);
+    }
     host->reactor.observe_bytes = world->trace != NULL ? sim_trace_observe : NULL;
     host->power = POWER_UP;
     host->lives++;
@@ -372,6 +379,7 @@ void sim_host_end(dw_host *host, bool check_leaks) {
     if (host->power == POWER_UP && check_leaks) {
         sim_host_enter(host);
         dw_reactor_shutdown(&host->reactor);
+        sim_leaks_open(host); /* first: an attempt has delayed calls of its own */
         const char *call = dw_reactor_pending_call(&host->reactor);
         if (call != NULL) {
             call = sim_base_name(call);
@@ -380,7 +388,6 @@ void sim_host_end(dw_host *host, bool check_leaks) {
                 "%s: %zu delayed calls are pending after the end; the next was armed at %s",
                 host->name, dw_reactor_count(&host->reactor).delayed_calls, call);
         }
-        sim_leaks_open(host);
         sim_leaks_mark_children(host);
         dw_reactor_fini(&host->reactor);
         leave(host);

@@ -48,6 +48,7 @@ typedef enum sim_event_type {
     EV_SCRIPT_EXIT,  /* its end is to be told */
     EV_WEATHER,      /* links change with the weather */
     EV_KEEPALIVE,    /* a connection is probed */
+    EV_NAGLE,        /* what waits for an acknowledgement has it */
 } sim_event_type;
 
 /* Which of the simultaneous events comes next, when that kind is on; order.c. */
@@ -210,7 +211,9 @@ enum {
     E_SYN_SEEN = 1 << 13, /* the choices about the SYN have been made */
     E_BETWEEN = 1 << 14,  /* someone between the two has closed */
     E_UPDATE = 1 << 15,   /* a window update is on its way to this end */
-    E_BROKEN = 1 << 16    /* UNIX: the peer has closed, what is sent is EPIPE */
+    E_BROKEN = 1 << 16,   /* UNIX: the peer has closed, what is sent is EPIPE */
+    E_NAGLE = 1 << 17,    /* what is blocked waits for an acknowledgement */
+    E_INSIDE = 1 << 18    /* a callback of it is on the stack */
 };
 
 /* What few ends need, made at first use. Draws are about the flow TO the end, `writes` and
@@ -224,6 +227,7 @@ typedef struct sim_aside {
     uint64_t cuts, joins, resets, closes, writes;
     uint64_t refuses, syn_drops; /* of the connection; the client's */
     struct sim_keepalive *keepalive;
+    struct sim_nagle *nagle;
     struct sim_history *history; /* rule.c: what has come TO the end */
 } sim_aside;
 
@@ -253,7 +257,7 @@ struct sim_conn {
     sim_conn *next_accept;  /* in that, or among free ones */
     const sim_name *name;   /* UNIX: where it was made; NULL: TCP */
     uint32_t ordinal;       /* the client host's n-th connection */
-    uint16_t pins;          /* control packets under way, callbacks on the stack */
+    uint16_t pins;          /* control packets under way */
     uint8_t family;         /* a dw_address_kind */
 };
 
@@ -261,7 +265,7 @@ _Static_assert(sizeof(void *) > 8 || (sizeof(sim_end) <= 64 && sizeof(sim_conn) 
                "a connection grew");
 
 struct sim_listener {
-    sim_event ready; /* first: its type tells a listener from an end */
+    sim_event ready;
     sim_listener *next;
     dw_host *host;
     dw_io *io;
@@ -371,6 +375,15 @@ void sim_keepalive_start(sim_end *end);
 void sim_keepalive_heard(sim_end *end);
 void sim_keepalive_event(sim_event *event);
 void sim_keepalive_end(sim_end *end);
+
+/* nagle.c, when the world has it: whether a write of `len` waits, to be blocked; it has been sent;
+ * what waits waits no more; something came from the peer; a moment of it; the end's memory goes. */
+bool sim_nagle_holds(sim_end *from, size_t len);
+void sim_nagle_sent(sim_end *from, size_t len);
+void sim_nagle_push(sim_end *from);
+void sim_nagle_heard(sim_end *from);
+void sim_nagle_event(sim_event *event);
+void sim_nagle_end(sim_end *from);
 
 /* timewait.c: the end has sent its FIN first and seen the other. A machine forgets all. */
 void sim_timewait_enter(sim_end *end);
@@ -485,6 +498,9 @@ void sim_wake_from_thread(dw_reactor *reactor);
 void sim_violation(dw_reactor *reactor, const char *oracle, const char *message);
 void sim_log(dw_reactor *reactor, const char *line);
 
+/* From now on the observer is told of the bytes of streams, too: there is a timeline, or a
+ * promise about them. */
+void sim_host_observe_bytes(dw_host *host);
 void sim_host_turn(dw_host *host);
 /* Whether the turn event that was just taken has work; if not, it is queued again for later. */
 bool sim_host_turn_due(dw_host *host);
@@ -536,6 +552,8 @@ struct dw_world {
     dw_time keepalive_idle, keepalive_interval;
     unsigned keepalive_probes;
     struct sim_keepalive *free_keepalives;
+    struct sim_nagle *free_nagles;
+    bool nagle;
     struct sim_timewait *free_timewaits;
     size_t send_buffer, receive_buffer, datagram_buffer;
     uint64_t order_draws, stuck, sockets_opened /* and names bound */;
@@ -600,6 +618,8 @@ static inline const char *sim_base_name(const char *where) {
 
 /* Whose program runs on this thread: what libc calls are judged by. */
 extern _Thread_local dw_host *sim_inside;
+extern void (*sim_judge_call)(dw_host *host, const char *name, const char *instead);
+void sim_call_judged(dw_host *host, const char *name, const char *instead);
 /* A block was taken in a callback of world->payer, or given back; returns the payer's number. */
 uint32_t sim_watch_pays(dw_world *world, size_t size);
 void sim_watch_paid_back(dw_world *world, uint32_t payer, size_t size);

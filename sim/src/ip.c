@@ -9,11 +9,7 @@
  */
 #include "datagram.h"
 
-enum {
-    EPHEMERAL_FIRST = 32768,
-    EPHEMERAL_LAST = 60999, /* Linux: ip_local_port_range */
-    PAGE = 256
-};
+enum { PAGE = 256 };
 
 /* fd00::/96, where the hosts are by IPv6; the rest of the address is the one by IPv4. */
 static const uint8_t net6[12] = {0xfd};
@@ -101,7 +97,7 @@ static sim_socket **slot(dw_host *host, uint16_t port) {
     if (ports == NULL) {
         ports = host->ports = sim_world_alloc(host->world, sizeof(*ports));
         memset(ports, 0, sizeof(*ports));
-        ports->next = EPHEMERAL_FIRST;
+        ports->next = host->port_first;
     }
     sim_socket ***page = &ports->pages[port / PAGE];
     if (*page == NULL) {
@@ -118,10 +114,12 @@ static sim_socket *first_at(const dw_host *host, uint16_t port) {
 }
 
 static uint16_t free_port(dw_host *host) {
-    slot(host, EPHEMERAL_FIRST);
-    for (int tries = EPHEMERAL_FIRST; tries <= EPHEMERAL_LAST; tries++) {
+    uint16_t first = host->port_first, last = host->port_last;
+    slot(host, first);
+    for (uint32_t tries = first; tries <= last; tries++) {
         uint16_t port = host->ports->next;
-        host->ports->next = (uint16_t)(port < EPHEMERAL_LAST ? port + 1 : EPHEMERAL_FIRST);
+        port = port < first || port > last ? first : port; /* the range may have changed */
+        host->ports->next = (uint16_t)(port < last ? port + 1 : first);
         if (first_at(host, port) == NULL) {
             return port;
         }

@@ -13,7 +13,8 @@
 
 enum { LANE_FIRST = 32 };
 
-/* The lane whose last key is the latest one before `key`; NULL: none is. */
+/* The lane whose last key is the latest one before `key`; an empty one if that is far away; NULL:
+ * neither is there. */
 static sim_lane *lane_for(sim_lanes *lanes, const sim_queue_key *key) {
     sim_lane *best = NULL;
     const sim_queue_key *best_last = NULL;
@@ -26,7 +27,8 @@ static sim_lane *lane_for(sim_lanes *lanes, const sim_queue_key *key) {
         }
     }
     unsigned empty = ~lanes->filled & ((1u << SIM_LANES) - 1);
-    return best != NULL || empty == 0 ? best : &lanes->lane[__builtin_ctz(empty)];
+    bool far = best == NULL || key->at - best_last->at > SIM_LANE_STEP;
+    return far && empty != 0 ? &lanes->lane[__builtin_ctz(empty)] : best;
 }
 
 /* Leaves out the gaps; in a ring of twice the size if there are few. */
@@ -55,8 +57,9 @@ bool sim_lanes_add(sim_lanes *lanes, const sim_queue_key *key) {
     }
     *lane_key(lane, lane->tail++) = *key;
     lane->live++;
-    lanes->filled |= 1u << (lane - lanes->lane);
-    key->event->lane = (uint8_t)(lane - lanes->lane + 1);
+    lanes->hint = (unsigned)(lane - lanes->lane);
+    lanes->filled |= 1u << lanes->hint;
+    key->event->lane = (uint8_t)(lanes->hint + 1);
     key->event->place = 1;
     return true;
 }
@@ -124,7 +127,7 @@ void sim_lanes_clear(sim_lanes *lanes) {
     for (size_t i = 0; i < SIM_LANES; i++) {
         lanes->lane[i].head = lanes->lane[i].tail = lanes->lane[i].live = 0;
     }
-    lanes->filled = 0;
+    lanes->filled = lanes->hint = 0;
 }
 
 void sim_lanes_free(sim_lanes *lanes) {

@@ -21,6 +21,7 @@
 #include "oracle.h"
 
 _Thread_local dw_host *sim_inside;
+void (*sim_judge_call)(dw_host *host, const char *name, const char *instead);
 
 #if defined(__linux__) && defined(__ELF__)
 
@@ -40,22 +41,15 @@ _Thread_local dw_host *sim_inside;
     WEAK result sim_libc_##name params __asm__(#name); \
     result sim_libc_##name params
 
-/* Reports the call `name` if a host's program makes it. True: one does. */
+/* Reports the call `name` if a host's program makes it. True: one does. Through a pointer, so that a
+ * program without worlds that calls poll() does not get the simulator linked for it. */
 static bool judged(const char *name, const char *instead) {
     dw_host *host = sim_inside;
     if (host == NULL) {
         return false;
     }
-    dw_world *world = host->world;
-    const char *who = sim_world_whom(world);
     sim_inside = NULL; /* what the report itself calls is nobody's */
-    if (world->scenario->libc_calls == DW_LIBC_FAIL) {
-        sim_world_finding(world, "libc", who,
-                          "%s: the program called %s(), which depends on more than the run; %s",
-                          host->name, name, instead);
-    } else if (world->trace != NULL) {
-        sim_trace_add(world, ' ', host->name, "warning: %s called %s(); %s", who, name, instead);
-    }
+    sim_judge_call(host, name, instead);
     sim_inside = host;
     return true;
 }

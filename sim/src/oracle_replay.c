@@ -26,11 +26,11 @@ enum {
 #define OUTPUT_MAX ((size_t)4 << 20)
 
 /* Answers that are made later: the play goes on until nothing has been sent for QUIET, at most for
- * LONGEST; between two requests of a peer that waits, for GAP at least. */
+ * LONGEST; between two requests of a peer that waits, for GAP in QUIET's place. */
 #define QUIET   DW_SEC(10)
 #define LONGEST DW_MIN(10)
 #define STEP    DW_MSEC(100)
-#define GAP     DW_MSEC(1)
+#define GAP     DW_MSEC(100)
 
 typedef struct play {
     dw_test_transport *test; /* kept from play to play */
@@ -282,9 +282,7 @@ static bool pipeline(const dw_promises *promises, const sim_subject *subject, co
         for (size_t at = 0, piece = 0, next; at < in->len; at = next) {
             next = next_pause(promises, in, at, &piece);
             play_bytes(&other, in->bytes, at, next);
-            if (other.test->connected) {
-                dw_test_transport_advance(other.test, GAP);
-            }
+            play_wait(&other, GAP);
         }
         play_wait(&other, QUIET);
         play_note(&other);

@@ -194,6 +194,7 @@ static void begin(dw_host *host, sim_end *end, const dw_io *io) {
     link_watch(host->world, w);
     host->reactor.observe_bytes = sim_trace_observe;
     sim_end_aside(end)->watch = w;
+    sim_host_observe_bytes(host);
 }
 
 static void received(sim_watched *w, const dw_io *io, const void *data, size_t len) {

@@ -310,9 +310,13 @@ static bool base_is_empty(const sim_queue *queue) {
     return queue->live == 0 && !queue->spread;
 }
 
-void sim_queue_add(sim_queue *queue, sim_event *event) {
+void sim_queue_add_anywhere(sim_queue *queue, sim_event *event) {
     sim_queue_key key = {event->at, event->sequence, event};
-    if (sim_lanes_add(&queue->lanes, &key)) {
+    bool laned = sim_lanes_add(&queue->lanes, &key);
+    if ((!laned || event->lane != queue->current + 1) && event->at < queue->limit) {
+        queue->limit = event->at;
+    }
+    if (laned) {
         return;
     }
     if (queue->spread && day_of(&queue->days, event->at) >= queue->days.base) {
@@ -416,7 +420,21 @@ dw_time sim_queue_next_at(sim_queue *queue) {
     return key != NULL ? key->at : DW_TIME_MAX;
 }
 
-sim_event *sim_queue_take_due(sim_queue *queue, dw_time until) {
+/* Finds out how far the lane of the first key goes before any other. */
+static void set_limit(sim_queue *queue, size_t lane) {
+    sim_lanes others = queue->lanes;
+    size_t which;
+    others.filled &= ~(1u << lane);
+    const sim_queue_key *key = lanes_first(&others, &which);
+    dw_time limit = key != NULL ? key->at : DW_TIME_MAX;
+    if (!base_is_empty(queue) && fill(queue) && queue->near[queue->head].at < limit) {
+        limit = queue->near[queue->head].at;
+    }
+    queue->current = (unsigned)lane;
+    queue->limit = limit;
+}
+
+sim_event *sim_queue_take_first(sim_queue *queue, dw_time until) {
     size_t which;
     const sim_queue_key *key = first(queue, &which);
     if (key == NULL || key->at > until) {
@@ -427,6 +445,7 @@ sim_event *sim_queue_take_due(sim_queue *queue, dw_time until) {
         near_remove(queue, queue->head);
     } else {
         sim_lanes_take(&queue->lanes, which, queue->lanes.lane[which].head);
+        set_limit(queue, which);
     }
     return event;
 }
@@ -459,6 +478,8 @@ sim_event *sim_queue_take(sim_queue *queue, size_t n) {
 
 void sim_queue_clear(sim_queue *queue) {
     sim_lanes_clear(&queue->lanes);
+    queue->current = 0;
+    queue->limit = 0;
     queue->head = queue->end = queue->live = 0;
     queue->spread = false;
     queue->heap.count = 0;

@@ -47,7 +47,11 @@ enum { SIM_LANES = 4 };
 typedef struct sim_lanes {
     sim_lane lane[SIM_LANES];
     unsigned filled; /* a bit for each that is not empty */
+    unsigned hint;   /* where the last one was added */
 } sim_lanes;
+
+/* A key that is later than the last one of a lane by more than this would keep others out. */
+#define SIM_LANE_STEP ((dw_time)1 << 22)
 
 static inline sim_queue_key *lane_key(const sim_lane *lane, size_t i) {
     return &lane->keys[i & (lane->room - 1)];
@@ -125,6 +129,8 @@ void sim_days_free(sim_days *days);
 
 typedef struct sim_queue {
     sim_lanes lanes;
+    unsigned current; /* a lane whose first key is the first of all if it is below `limit` */
+    dw_time limit;    /* no key anywhere else is due before */
     sim_queue_key *near; /* [head, end) in order, with gaps */
     size_t head, end, room, live;
     bool spread; /* days and heap are in use */
@@ -135,14 +141,47 @@ typedef struct sim_queue {
     uint64_t opened, instants, added, added_heap;
 } sim_queue;
 
+void sim_queue_add_anywhere(sim_queue *queue, sim_event *event);
+sim_event *sim_queue_take_first(sim_queue *queue, dw_time until);
+
 /* Queues an event that is not queued, at event->at with event->sequence. */
-void sim_queue_add(sim_queue *queue, sim_event *event);
+static inline void sim_queue_add(sim_queue *queue, sim_event *event) {
+    sim_lane *lane = &queue->lanes.lane[queue->lanes.hint];
+    size_t used = lane->tail - lane->head;
+    if (used != 0 && used != lane->room && queue->lanes.hint == queue->current) {
+        const sim_queue_key *last = lane_key(lane, lane->tail - 1);
+        if (last->at <= event->at && event->at - last->at <= SIM_LANE_STEP &&
+            last->sequence < event->sequence) {
+            *lane_key(lane, lane->tail++) = (sim_queue_key){event->at, event->sequence, event};
+            lane->live++;
+            event->lane = (uint8_t)(queue->lanes.hint + 1);
+            event->place = 1;
+            return;
+        }
+    }
+    sim_queue_add_anywhere(queue, event);
+}
+
+/* The first event, if it is due by then; else NULL. */
+static inline sim_event *sim_queue_take_due(sim_queue *queue, dw_time until) {
+    sim_lane *lane = &queue->lanes.lane[queue->current];
+    if (lane->live > 1) {
+        sim_event *event = lane_key(lane, lane->head)->event;
+        if (event->at < queue->limit && event->at <= until &&
+            lane_key(lane, lane->head + 1)->event != NULL) {
+            lane->head++;
+            lane->live--;
+            event->place = event->lane = 0;
+            return event;
+        }
+    }
+    return sim_queue_take_first(queue, until);
+}
+
 /* Takes it out; harmless when it is not queued. */
 void sim_queue_remove(sim_queue *queue, sim_event *event);
 /* When the next event is due; DW_TIME_MAX without one. */
 dw_time sim_queue_next_at(sim_queue *queue);
-/* The first event, if it is due by then; else NULL. */
-sim_event *sim_queue_take_due(sim_queue *queue, dw_time until);
 /* How many events there are at that instant, counted up to `max`. */
 size_t sim_queue_simultaneous(sim_queue *queue, size_t max);
 /* The first `n` of them, which there must be. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rules: the user's functions over traffic, asked when a packet is about to arrive, and what becomes
- * of it. Also the other things that can befall a packet only on a special link: it is held, or it
- * has been dropped and is sent again now. Called by arrival.c and udp.c.
+ * Rules: the user's functions over traffic, asked when a packet is about to arrive, and what
+ * becomes of it. Also the other things that can befall a packet only on a special link: it is held,
+ * or it has been dropped and is sent again now. Called by arrival.c and udp.c.
  *
  * Invariant: a message is judged once each time it arrives; what was to pass first, or is late, is
  * not judged again.
@@ -169,8 +169,7 @@ static void split(sim_end *to, sim_segment *first, dw_verdict verdict) {
     to->flight = to->flight == first ? rest : to->flight;
     first->len = (uint32_t)verdict.after;
     for (sim_segment *s = rest; s != to->flight; s = s->next) {
-        s->next->event.at =
-            s->next->event.at > rest->event.at ? s->next->event.at : rest->event.at;
+        s->next->event.at = s->next->event.at > rest->event.at ? s->next->event.at : rest->event.at;
     }
 }
 
@@ -246,8 +245,8 @@ bool sim_rules_admit_packet(sim_end *to) {
         first->fate = F_SEEN;
         return carry_out(to, first, verdict);
     }
-    bool asked = is_judged(first) && sim_rules_concern(link) &&
-                 (first->packet == PACKET_SYN || !closed);
+    bool asked =
+        is_judged(first) && sim_rules_concern(link) && (first->packet == PACKET_SYN || !closed);
     return !asked || judge(to, first);
 }
 

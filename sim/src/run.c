@@ -19,6 +19,7 @@ sim_runner *sim_runner_new(void) {
     if (runner == NULL) {
         return NULL;
     }
+    sim_judge_call = sim_call_judged;
     runner->world.scratch = malloc(DW_RECV_MAX);
     runner->trace = sim_trace_new();
     if (runner->world.scratch == NULL || runner->trace == NULL) {

@@ -16,17 +16,21 @@ static sim_end *end_of(const dw_io *io) {
     return (sim_end *)io->socket;
 }
 
-/* What an io has is told by the event that stands first in it. */
-static bool is(const dw_io *io, sim_event_type type) {
-    return io->socket != SOCKET_FRESH && ((sim_event *)io->socket)->type == type;
+/* What an io has, in io->state: nothing yet, or one of these. An end has no tag of its own: each
+ * byte of it counts. */
+enum { SOCKET_IS_END = 1, SOCKET_IS_LISTENER, SOCKET_IS_DATAGRAM };
+
+static void become(dw_io *io, void *object, uint8_t what) {
+    io->socket = (dw_socket)object;
+    io->state = what;
 }
 
 static bool is_listener(const dw_io *io) {
-    return is(io, EV_LISTENER);
+    return io->socket != SOCKET_FRESH && io->state == SOCKET_IS_LISTENER;
 }
 
 static bool is_datagram(const dw_io *io) {
-    return is(io, EV_SOCKET);
+    return io->socket != SOCKET_FRESH && io->state == SOCKET_IS_DATAGRAM;
 }
 
 static sim_listener *listener_of(const dw_io *io) {
@@ -166,7 +170,7 @@ static int sim_open(dw_reactor *reactor, dw_io *io, dw_address_kind kind) {
     host_of(reactor)->descriptors++;
     io->family = (uint8_t)kind;
     if (io->kind == DW_IO_DATAGRAM) {
-        io->socket = (dw_socket)sim_socket_open(host_of(reactor), kind);
+        become(io, sim_socket_open(host_of(reactor), kind), SOCKET_IS_DATAGRAM);
     }
     return 0;
 }
@@ -211,7 +215,7 @@ static int sim_bind(dw_reactor *reactor, dw_io *io, const dw_address *address) {
     }
     listener->next = host->listeners;
     host->listeners = listener;
-    io->socket = (dw_socket)listener;
+    become(io, listener, SOCKET_IS_LISTENER);
     return 0;
 }
 
@@ -255,7 +259,7 @@ static int connect_tcp(dw_host *host, dw_io *io, const dw_address *address) {
     conn_of(end)->family = address->kind;
     end->port = port;
     end->io = io;
-    io->socket = (dw_socket)end;
+    become(io, end, SOCKET_IS_END);
     return -EINPROGRESS;
 }
 
@@ -264,7 +268,7 @@ static int connect_unix(dw_host *host, dw_io *io, const dw_address *address) {
     sim_end *end;
     int error = io->socket == SOCKET_FRESH ? sim_unix_connect(host, address, &end) : -EINVAL;
     if (error == 0) {
-        io->socket = (dw_socket)end;
+        become(io, end, SOCKET_IS_END);
     }
     return error;
 }
@@ -308,7 +312,7 @@ static int sim_accept(dw_reactor *reactor, dw_io *io, dw_io *accepted, dw_addres
     }
     host_of(reactor)->descriptors++;
     conn->end[1].flags |= E_OPEN;
-    accepted->socket = (dw_socket)&conn->end[1];
+    become(accepted, &conn->end[1], SOCKET_IS_END);
     accepted->family = conn->name != NULL ? DW_ADDRESS_UNIX : conn->family;
     end_address(&conn->end[0], peer);
     return 0;
@@ -327,9 +331,14 @@ static ssize_t sim_send(dw_reactor *reactor, dw_io *io, const struct iovec *piec
     if (io->kind == DW_IO_PIPE) {
         return sim_pipe_send(io, pieces, count);
     }
-    ssize_t n = sim_stream_send(end_of(io), pieces, count);
-    if (n > 0 && end_watch(end_of(io)) != NULL) {
-        sim_watch_sent(end_watch(end_of(io)), pieces, count, (size_t)n);
+    sim_end *end = end_of(io);
+    if (count == 1 && io->family != DW_ADDRESS_UNIX && end_watch(end) == NULL &&
+        sim_straight_send(end, pieces)) {
+        return (ssize_t)pieces->iov_len;
+    }
+    ssize_t n = sim_stream_send(end, pieces, count);
+    if (n > 0 && end_watch(end) != NULL) {
+        sim_watch_sent(end_watch(end), pieces, count, (size_t)n);
     }
     return n;
 }
@@ -452,6 +461,8 @@ static int sim_set_option(dw_reactor *reactor, dw_io *io, dw_socket_option optio
     end->flags = value != 0 ? end->flags | flag : end->flags & ~flag;
     if (flag == E_KEEP_ALIVE) {
         sim_keepalive_start(end);
+    } else if (value != 0) {
+        sim_nagle_push(end); /* tcp(7): TCP_NODELAY is also a flush */
     }
     return flag == 0 ? -EOPNOTSUPP : 0;
 }

@@ -52,9 +52,26 @@ static void release_blocked(sim_end *from) {
     }
 }
 
+void sim_stream_push(sim_end *from) {
+    sim_segment **blocked = &from->aside->blocked;
+    if (*blocked != chain_first(*blocked) && from->blocked <= DW_RECV_MAX) {
+        sim_segment *whole = sim_segment_new(end_world(from), from->blocked);
+        size_t len = 0;
+        whole->packet = PACKET_DATA;
+        while (*blocked != NULL) {
+            sim_segment *part = chain_take(blocked);
+            memcpy(whole->data + len, part->data, part->len);
+            len += part->len;
+            sim_segment_free(end_world(from), part);
+        }
+        chain_add(blocked, whole);
+    }
+    release_blocked(from);
+}
+
 static void window_update(sim_end *end) {
     sim_end *from = peer_of(end);
-    if (first_blocked(from) == NULL || (from->flags & (E_DEAD | E_UPDATE)) != 0) {
+    if (first_blocked(from) == NULL || (from->flags & (E_DEAD | E_UPDATE | E_NAGLE)) != 0) {
         return;
     }
     if (conn_of(end)->name != NULL) {
@@ -143,7 +160,7 @@ ssize_t sim_stream_recv(sim_end *end, const uint8_t **data) {
         }
     }
     took(end, n);
-    sim_stream_mark(end, *data, n);
+    sim_stream_mark(end_world(end), end, *data, n);
     return (ssize_t)n;
 }
 
@@ -185,17 +202,26 @@ static size_t send_some(sim_end *from, const struct iovec *pieces, int count, si
     size_t window = world->receive_buffer > to->outstanding && first_blocked(from) == NULL
                         ? world->receive_buffer - to->outstanding
                         : 0;
+    if (world->nagle && window >= total && sim_nagle_holds(from, total)) {
+        window = 0;
+    }
     size_t now = total < window ? total : window;
     size_t most = from->link->bandwidth > 0 ? DW_SEGMENT_MAX : DW_RECV_MAX;
     for (size_t at = 0; at < now; at += most) {
         size_t part = now - at < most ? now - at : most;
         sim_flight_send(from, make_data(from, pieces, count, at, part));
     }
+    if (world->nagle && now > 0 && conn_of(from)->name == NULL) {
+        sim_nagle_sent(from, now);
+    }
     size_t room = world->send_buffer > from->blocked ? world->send_buffer - from->blocked : 0;
     size_t later = total - now < room ? total - now : room;
     for (size_t at = 0; at < later; at += most) {
         size_t part = later - at < most ? later - at : most;
         block(from, make_data(from, pieces, count, now + at, part));
+    }
+    if ((from->flags & E_NAGLE) != 0 && from->blocked >= DW_SEGMENT_MAX) {
+        sim_nagle_push(from);
     }
     return now + later;
 }
@@ -241,6 +267,7 @@ void sim_stream_send_last(sim_end *end, sim_packet packet) {
 
 void sim_stream_fin(sim_end *end) {
     if ((end->flags & (E_FIN_QUEUED | E_DEAD)) == 0) {
+        sim_nagle_push(end); /* Linux: tcp_send_fin */
         sim_stream_send_last(end, PACKET_FIN);
     }
 }

@@ -33,7 +33,6 @@ sim_conn *sim_conn_take(dw_host *client, dw_host *server);
 /* The end is looked at again at `at`; or not, until something else happens. */
 void sim_end_ready_at(sim_end *end, dw_time at);
 void sim_end_unready(sim_end *end);
-void sim_end_hand_over(sim_end *end, sim_segment *segment);
 /* Runs the program's side, if it is ready for anything it wants and gets CPU. */
 void sim_end_dispatch(sim_end *end);
 /* What was held back (join) may be told. */
@@ -50,13 +49,14 @@ static inline bool end_is_dark(const sim_end *end) {
 /* A packet arrives. */
 static inline void sim_stream_mark_packet(sim_end *to, const sim_segment *segment) {
     world_mark(end_world(to), 0x1000 + segment->packet * 2u + to->side +
-                                  conn_of(to)->ordinal * UINT64_C(64) +
+                                  conn_of(to)->end[0].port * UINT64_C(64) +
                                   ((uint64_t)segment->len << 32));
 }
 
 /* What the end's program reads goes into the hash. */
-static inline void sim_stream_mark(sim_end *end, const uint8_t *data, size_t len) {
-    world_mark(end_world(end), sim_hash_bytes(data, len) + end->side);
+static inline void sim_stream_mark(dw_world *world, const sim_end *end, const uint8_t *data,
+                                   size_t len) {
+    world_mark(world, sim_hash_bytes(data, len) + end->side);
 }
 
 /* ---- flight.c ---- */
@@ -89,8 +89,17 @@ void sim_arrival_broken(sim_end *to, bool reset);
 bool sim_arrival_data(sim_end *to, sim_segment *segment);
 /* The packet that ends a direction, behind all that waits to be sent. */
 void sim_stream_send_last(sim_end *end, sim_packet packet);
+/* What waits to be sent leaves, as one segment, as far as the window allows. */
+void sim_stream_push(sim_end *from);
 /* The peer has room again. */
 void sim_stream_window_opens(sim_end *from);
+
+/* ---- straight.c ---- */
+
+/* All of one piece, sent by a TCP; false: it takes the longer way, nothing has been done. */
+bool sim_straight_send(sim_end *from, const struct iovec *piece);
+/* Likewise the first packet in flight, which arrives. */
+bool sim_straight_arrival(sim_end *to, sim_segment *segment);
 
 /* ---- unix.c: connections within a host ---- */
 

@@ -159,6 +159,7 @@ int sim_unix_connect(dw_host *host, const dw_address *address, sim_end **out) {
     }
     sim_conn *conn = sim_conn_take(host, host);
     conn->name = listener->name;
+    conn->end[0].port = (uint16_t)conn->ordinal; /* for the hash */
     conn->end[0].flags = E_OPEN | E_ESTABLISHED | E_RESOLVED;
     conn->end[1].flags = E_ESTABLISHED;
     world_mark(host->world, 0x5101 + conn->ordinal * UINT64_C(4));

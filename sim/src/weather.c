@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weathers by name: the lasting properties that all links between hosts have, and what some weathers
- * do by themselves in virtual time. Called by scenarios, by the world for the events, and by link.c
- * for links that are new.
+ * Weathers by name: the lasting properties that all links between hosts have, and what some
+ * weathers do by themselves in virtual time. Called by scenarios, by the world for the events, and
+ * by link.c for links that are new.
  *
  * Invariant: an event is queued only for the world's own weather_run; one that was has none.
  */
@@ -24,9 +24,9 @@ typedef struct sim_weather sim_weather;
 struct sim_weather_run {
     sim_event event;
     sim_link *clogged[CLOGS_MAX];
-    unsigned count;  /* of them */
-    unsigned at;     /* swizzle-clog: the next pair to hold */
-    bool down;       /* links are down; swizzle-clog: they are being released */
+    unsigned count; /* of them */
+    unsigned at;    /* swizzle-clog: the next pair to hold */
+    bool down;      /* links are down; swizzle-clog: they are being released */
     dw_world *world;
 };
 
@@ -35,7 +35,7 @@ struct sim_weather {
     dw_time latency, jitter;
     uint64_t bandwidth, queue;
     uint32_t loss;
-    dw_time begin;                     /* when it first does something */
+    dw_time begin;                                      /* when it first does something */
     void (*act)(dw_world *world, sim_weather_run *run); /* NULL: it never does */
 };
 

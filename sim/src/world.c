@@ -94,6 +94,8 @@ void sim_world_reset(dw_world *world) {
     world->weather_draws = 0;
     world->rules = world->rules_last = NULL;
     world->free_keepalives = NULL;
+    world->free_nagles = NULL;
+    world->nagle = false;
     world->free_timewaits = NULL;
     dw_world_set_keep_alive(world, DW_SEC(7200), DW_SEC(75), 9);
     world->send_buffer = world->receive_buffer = 65536;
@@ -164,6 +166,9 @@ static void perform(sim_event *event) {
         break;
     case EV_WEATHER:
         sim_weather_event(event);
+        break;
+    case EV_NAGLE:
+        sim_nagle_event(event);
         break;
     case EV_KEEPALIVE:
         sim_keepalive_event(event);

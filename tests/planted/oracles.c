@@ -210,6 +210,7 @@ static void stubborn_lost(dw_client_factory *factory, dw_connector *connector,
 static void leak_attempt(dw_world *w) {
     static const dw_client_factory_class cls = {
         .base = {.name = "stubborn", .build_protocol = rig_client_build},
+        .client_connection_failed = stubborn_lost,
         .client_connection_lost = stubborn_lost};
     static const char *const none[] = {NULL};
     rig_serve(w, &echo, NULL);
@@ -439,11 +440,10 @@ static void liveness(dw_world *w) {
 
 DW_MAIN(
     DW_SCENARIO(crash, .seeds = 20), DW_SCENARIO(hang, .seeds = 1, .hang_s = 1),
-    DW_SCENARIO(livelock, .seeds = 5, .stuck_max = 1000, .events_max = 20000,
-                .oracles_off = WITHOUT("livelock,endless")),
+    DW_SCENARIO(livelock, .seeds = 5, .stuck_max = 1000),
     CASE(contract, "contract"), CASE(dead_transport, "dead-transport"), CASE(leak_memory, "leak"),
     CASE(leak_call, "leak"), CASE(leak_attempt, "leak"), CASE(leak_child, "leak"),
     DW_SCENARIO(memory_unsent, .seeds = 5, .unsent_max = 1 << 20, .oracles_off = WITHOUT("memory")),
     DW_SCENARIO(memory_host, .seeds = 5, .memory_max = 1 << 20, .oracles_off = WITHOUT("memory")),
-    CASE(segmentation, "segmentation"), CASE(libc, "libc"), DW_SCENARIO(determinism, .seeds = 200),
+    CASE(segmentation, "segmentation"), CASE(libc, "libc"), DW_SCENARIO(determinism, .seeds = 3000),
     CASE(liveness, "always"))

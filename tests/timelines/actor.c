@@ -51,6 +51,14 @@ void actor_take(actor *who, moment when, talk *t) {
     }
 }
 
+unsigned actor_open_talks(const actor *who) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < who->talk_count; i++) {
+        count += who->talks[i].open;
+    }
+    return count;
+}
+
 /* ---- Streams ---- */
 
 static talk *talk_of(dw_protocol *protocol) {

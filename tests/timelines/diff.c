@@ -62,8 +62,8 @@ static size_t walk(const lines *a, const lines *b, const uint16_t *table, edit *
             out[n++] = (edit){a->at[i], i, j, ' '};
             i++;
             j++;
-        } else if (j == b->count || (i < a->count && table[(i + 1) * width + j] >=
-                                                         table[i * width + j + 1])) {
+        } else if (j == b->count ||
+                   (i < a->count && table[(i + 1) * width + j] >= table[i * width + j + 1])) {
             out[n++] = (edit){a->at[i], i, j, '-'};
             i++;
         } else {

@@ -78,6 +78,12 @@ static void dry_descriptors(actor *who, size_t sockets) {
     dw_host_set_descriptor_limit(who->host, sockets);
 }
 
+static void dry_weather(play *p, const char *name) {
+    if (!dw_world_set_weather(world_of(p), name)) {
+        dw_world_fail(world_of(p), "there is no weather called %s", name);
+    }
+}
+
 static const stage dry_stage = {
     .kill = dry_kill,
     .crash = dry_crash,
@@ -92,6 +98,7 @@ static const stage dry_stage = {
     .keep_alive = dry_keep_alive,
     .ports = dry_ports,
     .descriptors = dry_descriptors,
+    .weather = dry_weather,
 };
 
 /* ---- The scenario ---- */
@@ -112,7 +119,11 @@ static void first_start(void *user) {
 }
 
 static void take(void *user) {
-    step_take(user, NULL);
+    step *s = user;
+    for (unsigned i = 0; i < s->play->actor_count; i++) {
+        s->open_then[i] = actor_open_talks(&s->play->actors[i]);
+    }
+    step_take(s, NULL);
 }
 
 static void add_programs(dw_world *world) {
@@ -154,6 +165,7 @@ static bool read_deviations(const document *d, sim_runfile *file, char *error, s
     size_t len = sizeof(head) - 1 + d->deviations.len;
     char *text = malloc(len + 1), why[SIM_RUNFILE_ERROR];
     if (text == NULL) {
+        snprintf(error, size, "no memory");
         return false;
     }
     memcpy(text, head, sizeof(head));
@@ -165,6 +177,19 @@ static bool read_deviations(const document *d, sim_runfile *file, char *error, s
         snprintf(error, size, "%s", why);
     }
     return good;
+}
+
+uint64_t dry_kinds(const document *d) {
+    sim_runfile file = {0};
+    char error[SIM_RUNFILE_ERROR];
+    uint64_t kinds = 0;
+    if (read_deviations(d, &file, error, sizeof(error))) {
+        for (size_t i = 0; i < file.list.count; i++) {
+            kinds |= UINT64_C(1) << sim_kind_of(file.list.items[i].what);
+        }
+    }
+    sim_runfile_free(&file);
+    return kinds;
 }
 
 static bool same(const sim_deviation *a, const sim_deviation *b) {

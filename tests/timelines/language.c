@@ -19,9 +19,10 @@ typedef struct word {
 static const struct {
     const char *name;
     moment when;
-} moments[] = {{"start", MOMENT_START},       {"connect", MOMENT_CONNECT}, {"data", MOMENT_DATA},
-               {"end", MOMENT_END},           {"lost", MOMENT_LOST},       {"failed", MOMENT_FAILED},
-               {"datagram", MOMENT_DATAGRAM}, {"output", MOMENT_OUTPUT},   {"exit", MOMENT_EXIT}};
+} moments[] = {
+    {"start", MOMENT_START},       {"connect", MOMENT_CONNECT}, {"data", MOMENT_DATA},
+    {"end", MOMENT_END},           {"lost", MOMENT_LOST},       {"failed", MOMENT_FAILED},
+    {"datagram", MOMENT_DATAGRAM}, {"output", MOMENT_OUTPUT},   {"exit", MOMENT_EXIT}};
 
 /* ---- Words ---- */
 
@@ -32,9 +33,10 @@ static const char *read_quoted(const char *at, const char *end, word *w) {
         if (c == '\\' && at + 1 < end) {
             c = *++at == 'n' ? '\n' : *at == 'r' ? '\r' : *at;
         }
-        if (w->len + 1 < sizeof(w->text)) {
-            w->text[w->len++] = c;
+        if (w->len + 1 == sizeof(w->text)) {
+            return NULL;
         }
+        w->text[w->len++] = c;
     }
     w->quoted = true;
     return at < end ? at + 1 : NULL;
@@ -49,7 +51,7 @@ static const char *read_bare(const char *at, const char *end, word *w) {
     return at;
 }
 
-/* The number of words; -1: too many, or a quotation without an end. */
+/* The number of words; -1: too many, or a quotation without an end, or too long. */
 static int split(const char *at, const char *end, word *words) {
     int count = 0;
     while (at != NULL) {
@@ -214,6 +216,9 @@ static const char *read_step(play *p, const word *words, int count) {
     if (wrong == NULL && s->before && s->who != NULL) {
         return "what a host does needs an `at` or `on`";
     }
+    if (wrong == NULL && s->when != MOMENT_AT && s->who == NULL) {
+        return "`on` is for what hosts do: it happens to them";
+    }
     if (wrong == NULL) {
         p->step_count++;
         if (s->when == MOMENT_END) {
@@ -227,7 +232,7 @@ static const char *read_line(play *p, const char *start, const char *end) {
     word words[WORDS_MAX];
     int count = split(start, end, words);
     if (count <= 0) {
-        return count == 0 ? NULL : "too many words, or no closing quote";
+        return count == 0 ? NULL : "too many words, or a quotation that is too long or has no end";
     }
     if (strcmp(words[0].text, "hosts") == 0) {
         return read_hosts(p, words + 1, count - 1);

@@ -47,10 +47,10 @@ typedef enum moment {
 typedef struct argument {
     char text[TEXT_MAX]; /* %s, with its length; %a: the host as written */
     size_t len;
-    uint64_t number;  /* %n */
-    dw_time time;     /* %t */
-    unsigned host;    /* %h, %a: its place among the actors */
-    uint16_t port;    /* %a */
+    uint64_t number; /* %n */
+    dw_time time;    /* %t */
+    unsigned host;   /* %h, %a: its place among the actors */
+    uint16_t port;   /* %a */
 } argument;
 
 /* What somebody can do, in words: `pattern` has literal words, %n a number, %t a duration, %s a
@@ -72,6 +72,8 @@ typedef struct step {
     play *play;
     bool before; /* no `at`: how things are when the play begins */
     bool done;   /* live */
+    /* Connections that each actor had open when the dry wire took it: what the kernel waits for. */
+    unsigned open_then[ACTORS_MAX];
 } step;
 
 /* ---- Actors: actor.c, verbs.c ---- */
@@ -129,6 +131,7 @@ typedef struct stage {
     void (*keep_alive)(play *p, dw_time idle, dw_time interval, unsigned probes);
     void (*ports)(actor *who, uint16_t first, uint16_t last);
     void (*descriptors)(actor *who, size_t sockets);
+    void (*weather)(play *p, const char *name);
 } stage;
 
 struct play {
@@ -154,6 +157,7 @@ void actor_gone(actor *who);
 /* Takes all steps of that moment; `t` may be NULL. */
 void actor_take(actor *who, moment when, talk *t);
 void step_take(const step *s, talk *t);
+unsigned actor_open_talks(const actor *who);
 
 /* What was called back on each side in all, as text: what both wires must agree on. */
 void play_summary(const play *p, char *out, size_t size);
@@ -186,6 +190,8 @@ bool document_rewrite(const document *d, const char *path, const char *timeline)
 char *dry_play(play *p, const document *d, char *error, size_t size);
 /* The summary of that play, as it was when the scenario's time was up; until the next one. */
 const char *dry_summary(void);
+/* Bit per sim_kind that the page's deviations have; 0: it cannot be read, or has none. */
+uint64_t dry_kinds(const document *d);
 
 /* live.c: plays it between network namespaces until its summary is `expected`, or for as long as
  * the scenario says; writes the summary to `out`. Returns 0, EXIT_SKIPPED with the reason in `out`,

@@ -92,27 +92,14 @@ static int kernel(const char *path) {
 
 /* ---- A page for each kind ---- */
 
-static uint64_t note_kinds(const char *path) {
-    uint64_t seen = 0;
-    if (!read_page(path)) {
-        exit(EXIT_FAILURE);
-    }
-    char *text = page.text + page.deviations.start;
-    text[page.deviations.len] = '\0';
-    for (unsigned kind = 0; kind < SIM_KIND_COUNT; kind++) {
-        char word[64];
-        snprintf(word, sizeof(word), "  %s ", sim_kind_name((sim_kind)kind));
-        bool user = kind == SIM_USER && strstr(text, "flavour") != NULL;
-        seen |= (uint64_t)(strstr(text, word) != NULL || user) << kind;
-    }
-    return seen;
-}
-
 static int kinds(int count, char **paths) {
     uint64_t seen = 0;
     int status = EXIT_SUCCESS;
     for (int i = 0; i < count; i++) {
-        seen |= note_kinds(paths[i]);
+        if (!read_page(paths[i])) {
+            return EXIT_FAILURE;
+        }
+        seen |= dry_kinds(&page);
     }
     for (unsigned kind = 0; kind < SIM_KIND_COUNT; kind++) {
         if ((seen & UINT64_C(1) << kind) == 0) {

@@ -108,10 +108,10 @@ static void writes_bytes(play *p, actor *who, talk *t, const argument *a) {
     free(bytes);
 }
 
-#define TRANSPORT_VERB(name, call)                                            \
-    static void name(play *p, actor *who, talk *t, const argument *a) {       \
-        (void)p, (void)who, (void)a;                                          \
-        call;                                                                 \
+#define TRANSPORT_VERB(name, call)                                      \
+    static void name(play *p, actor *who, talk *t, const argument *a) { \
+        (void)p, (void)who, (void)a;                                    \
+        call;                                                           \
     }
 TRANSPORT_VERB(closes, dw_transport_lose_connection(t->protocol.transport))
 TRANSPORT_VERB(ends_its_stream, dw_transport_lose_write_connection(t->protocol.transport))
@@ -134,8 +134,7 @@ static void opens_udp(play *p, actor *who, talk *t, const argument *a) {
 
 static void connects_udp(play *p, actor *who, talk *t, const argument *a) {
     (void)t;
-    complain(who, "connect",
-             dw_datagram_connect(who->ear.transport, host_text(p, a), a->port));
+    complain(who, "connect", dw_datagram_connect(who->ear.transport, host_text(p, a), a->port));
 }
 
 static void send_to(play *p, actor *who, const void *data, size_t len, const argument *to) {
@@ -162,8 +161,7 @@ static void sends_bytes(play *p, actor *who, talk *t, const argument *a) {
 static void joins(play *p, actor *who, talk *t, const argument *a) {
     (void)p;
     (void)t;
-    complain(who, "join_group",
-             dw_datagram_join_group(who->ear.transport, a->text, who->address));
+    complain(who, "join_group", dw_datagram_join_group(who->ear.transport, a->text, who->address));
 }
 
 static void leaves(play *p, actor *who, talk *t, const argument *a) {
@@ -369,6 +367,12 @@ static void descriptors(play *p, actor *who, talk *t, const argument *a) {
     p->stage->descriptors(&p->actors[a[0].host], a[1].number);
 }
 
+static void weather(play *p, actor *who, talk *t, const argument *a) {
+    (void)who;
+    (void)t;
+    p->stage->weather(p, a->text);
+}
+
 const verb world_verbs[] = {
     {"link %h and %h takes %t", false, link_takes},
     {"link %h and %h carries %n bytes at most", false, link_carries},
@@ -379,6 +383,7 @@ const verb world_verbs[] = {
     {"buffers of datagrams hold %n bytes", false, datagram_buffers},
     {"keep-alive begins after %t and asks every %t %n times", false, keep_alive},
     {"host %h connects from ports %n to %n", false, ports},
+    {"weather is %s", false, weather},
     {"host %h has room for %n sockets", false, descriptors},
     {NULL, false, NULL},
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Keep-alive finds peers that are gone without a word (tcp(7): 7200 s, 75 s, 9 probes; on Linux 6.18
- * with 1 s, 1 s, 3: ETIMEDOUT 4 s after the last word), and only it, or writing, does.
+ * Keep-alive finds peers that are gone without a word (tcp(7): 7200 s, 75 s, 9 probes; on
+ * Linux 6.18 with 1 s, 1 s, 3: ETIMEDOUT 4 s after the last word), and only it, or writing, does.
  */
 #include "sim_support.h"
 

@@ -138,12 +138,27 @@ CALM_TEST(without_a_port_binding_fails) {
     pair_hosts(&p, w);
     dw_host_set_ports(p.client_host, 40000, 40000);
     side_connect(&p.client, "10.0.0.1", 80);
+    dw_world_run(w, DW_SEC(1));
     side_init(&many[0], p.client.reactor);
     ck_assert_int_eq(
         dw_reactor_listen_tcp(p.client.reactor, 0, &many[0].factory.base, 0, NULL, NULL),
         DW_CANNOT_LISTEN);
     ck_assert_int_eq(dw_reactor_errno(p.client.reactor), EADDRINUSE);
-    dw_world_run(w, DW_SEC(1));
+}
+
+/* Tried with the same range: the fifth bind meets EADDRINUSE. */
+CALM_TEST(udp_has_the_range_too) {
+    static const dw_datagram_protocol_class cls = {.name = "quiet"};
+    static dw_datagram_protocol quiet[5];
+    dw_host *host = dw_world_add_host(w, "host", NULL, NULL);
+    dw_reactor *reactor = dw_host_reactor(host);
+    dw_host_set_ports(host, 40000, 40003);
+    for (unsigned i = 0; i < 5; i++) {
+        dw_datagram_protocol_init(&quiet[i], &cls);
+        int error = dw_reactor_listen_udp(reactor, 0, &quiet[i], NULL, 0, NULL);
+        ck_assert_int_eq(error, i < 4 ? 0 : DW_CANNOT_LISTEN);
+    }
+    ck_assert_int_eq(dw_reactor_errno(reactor), EADDRINUSE);
 }
 
 int main(void) {
@@ -159,6 +174,7 @@ int main(void) {
     tcase_add_test(ports, without_a_port_connecting_fails);
     tcase_add_test(ports, another_destination_has_its_own_ports);
     tcase_add_test(ports, without_a_port_binding_fails);
+    tcase_add_test(ports, udp_has_the_range_too);
     suite_add_tcase(suite, ports);
     return run_suite(suite);
 }

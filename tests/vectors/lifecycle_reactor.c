@@ -148,8 +148,17 @@ static void remove_trigger_op(const context *ctx, const json_t *args) {
 
 /* ---- Calls ---- */
 
+/* The end of a host runs what calls are left when its reactor has stopped, as dw_reactor_free does:
+ * by then run has returned. */
+static bool left_over(const side *s) {
+    return s->p->b->dry && s->stop_asked && !dw_reactor_running(s->reactor);
+}
+
 static void called(void *user) {
     timer *t = user;
+    if (left_over(t->ctx.s)) {
+        return;
+    }
     note_named(t, "fire");
     if (!t->ctx.s->raised) {
         side_perform(&t->ctx, t->operations);

@@ -75,8 +75,8 @@ void dw_host_step_clock(dw_host *host, dw_time by);
  * wire, which keeps a descriptor in reserve for that. Pipes and files do not count. */
 void dw_host_set_descriptor_limit(dw_host *host, size_t sockets);
 
-/* The ports that TCP connects from and that are given to who binds to port 0, the first to the last
- * (Linux: ip_local_port_range); default 32768 to 60999. A port may lead to several destinations at
+/* The ports that are given to who connects, sends or binds without one, the first to the last (Linux:
+ * ip_local_port_range); default 32768 to 60999. Those of TCP: a port may lead to several destinations at
  * once, but not twice to the same; without one left connecting fails with EADDRNOTAVAIL, binding
  * with EADDRINUSE. Who closes a connection first keeps its port from being used for the same
  * destination, or bound, for DW_TIME_WAIT; only listeners may bind over that of connections that
@@ -166,6 +166,12 @@ void dw_world_set_loss(dw_world *world, dw_host *a, dw_host *b, uint32_t per_mil
 bool dw_world_set_weather(dw_world *world, const char *name);
 /* Their names; NULL behind the last. */
 const char *const *dw_world_weather_names(void);
+
+/* Nagle's algorithm (RFC 9293, section 3.7.4), for connections without no-delay: a small write waits
+ * while an earlier one is not acknowledged, 40 ms and a round trip when the peer writes nothing
+ * (Linux's delayed acknowledgements). Off at first: it makes every write, write, read late, and
+ * scenarios should ask for that; the live wire has it always. */
+void dw_world_set_nagle(dw_world *world, bool on);
 
 /* Keep-alive, for connections that have it on: after how long without a word it probes the peer,
  * how often again, and after how many in vain it gives up with ETIMEDOUT. Default, as in tcp(7):

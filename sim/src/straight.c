@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The straight way of data: it leaves at once over a plain link, and arrives where nothing waits
+ * before it. Most packets go this way.
+ *
+ * Invariant: whatever goes this way has the same effect, hash and order as by stream.c, flight.c
+ * and arrival.c, which do all the rest; here no choice is drawn. Called by socket.c and arrival.c.
+ */
+#include "stream.h"
+
+/* Kinds that are drawn about data when it is sent, or when it arrives and is read. */
+#define SENDING_KINDS  (1u << SIM_WRITE | 1u << SIM_LATENCY)
+#define ARRIVING_KINDS                                                                             \
+    (1u << SIM_PARTITION | 1u << SIM_RESET | 1u << SIM_CLOSE | 1u << SIM_JOIN | 1u << SIM_CUT)
+
+/* As much as one segment holds on a link of any kind. */
+enum { LEN_MAX = DW_SEGMENT_MAX };
+
+static bool has_blocked(const sim_end *end) {
+    return end->aside != NULL && end->aside->blocked != NULL;
+}
+
+bool sim_straight_send(sim_end *from, const struct iovec *piece) {
+    const unsigned special = E_DEAD | E_BROKEN | E_FIN_QUEUED | E_NAGLE;
+    const sim_link *link = from->link;
+    dw_world *world = link->from->world;
+    sim_end *to = peer_of(from);
+    size_t len = piece->iov_len;
+    if ((from->flags & special) != 0 || (world->choices.active & SENDING_KINDS) != 0 ||
+        world->nagle || link->special || len - 1 >= LEN_MAX || has_blocked(from) ||
+        len + to->outstanding > world->receive_buffer) {
+        return false;
+    }
+    sim_segment *segment = sim_segment_new(world, len), *last = to->flight;
+    dw_time at = time_add(world->now, link->latency);
+    segment->packet = PACKET_DATA;
+    segment->to = to;
+    segment->event.at = last != NULL && last->event.at > at ? last->event.at : at;
+    segment->event.sequence = ++world->sequence;
+    memcpy(segment->data, piece->iov_base, len);
+    chain_add(&to->flight, segment);
+    to->outstanding += (uint32_t)len;
+    if (last == NULL) {
+        sim_queue_add(&world->queue, &segment->event);
+    }
+    return true;
+}
+
+/* Nobody but the reader cares, and the reader gets CPU. */
+static bool reader_is_there(const sim_end *to, const dw_host *host, dw_time now) {
+    return to->io != NULL && to->io->want == DW_READABLE && to->io->kind == DW_IO_STREAM &&
+           host->power == POWER_UP && host->stalled_until <= now;
+}
+
+static void hand_over(sim_end *to, dw_host *host, sim_segment *segment) {
+    dw_world *world = host->world;
+    to->tries = 0;
+    to->outstanding -= segment->len;
+    to->flags |= E_INSIDE;
+    sim_stream_mark(world, to, segment->data, segment->len);
+    sim_host_enter(host);
+    dw_io_received(&host->reactor, to->io, segment->data, segment->len);
+    sim_host_leave(host);
+    sim_segment_free(world, segment);
+    to->flags &= ~(uint32_t)E_INSIDE;
+    sim_stream_poke(to);
+    sim_stream_release(conn_of(to));
+}
+
+bool sim_straight_arrival(sim_end *to, sim_segment *segment) {
+    const unsigned special =
+        E_CLOSED | E_DEAD | E_HELD | E_BETWEEN | E_KEEP_ALIVE | E_FIN_SEEN | E_VANISHED;
+    const sim_end *from = peer_of(to);
+    const sim_link *link = from->link;
+    dw_host *host = link->to;
+    const dw_world *world = host->world;
+    if (segment->packet != PACKET_DATA || (to->flags & special) != 0 ||
+        (world->choices.active & ARRIVING_KINDS) != 0 || link->special ||
+        link->down_until > world->now || world->nagle || to->queue != NULL || has_blocked(from) ||
+        !reader_is_there(to, host, world->now)) {
+        return false;
+    }
+    chain_take(&to->flight);
+    sim_flight_schedule(to);
+    hand_over(to, host, segment);
+    return true;
+}
