@@ -59,7 +59,12 @@ dw_factory *dw_connector_factory(const dw_connector *connector, dw_factory **sto
 }
 
 dw_factory *dw_connect_seen_factory(const void *data) {
-    return &DW_CONTAINER_OF((uintptr_t)data, const dw_connector, host)->factory->base;
+    dw_factory *factory =
+        &DW_CONTAINER_OF((uintptr_t)data, const dw_connector, host)->factory->base;
+    for (dw_factory *inner = factory; inner != NULL; inner = dw_factory_wrapped(inner)) {
+        factory = inner;
+    }
+    return factory;
 }
 
 static void connector_free(dw_connector *connector) {

@@ -411,7 +411,7 @@ static bool stream_readable(dw_transport *t) {
     return n > 0 ? stream_received(t, data, (size_t)n) : stream_received_none(t, n);
 }
 
-DW_SELDOM static void received_observed(dw_io *io, const uint8_t *data, size_t len) {
+DW_APART static void received_observed(dw_io *io, const uint8_t *data, size_t len) {
     stream_received(DW_CONTAINER_OF(io, dw_transport, io), data, len);
 }
 

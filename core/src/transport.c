@@ -95,7 +95,7 @@ static void pause_producer(dw_transport *t) {
     }
 }
 
-static void write_seen(dw_transport *t, const void *data, size_t len) {
+DW_APART static void write_seen(dw_transport *t, const void *data, size_t len) {
     if (len == 0 || !takes_writes(t)) {
         return;
     }

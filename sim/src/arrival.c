@@ -55,7 +55,7 @@ static void syn_arrives(sim_end *server) {
     }
     if (listener == NULL || sim_flow_draw(client, SIM_REFUSE, client, refuses, 2) != 0) {
         syn_refused(server);
-    } else if (listener->accept_count >= listener->backlog) {
+    } else if (listener->accept_count > listener->backlog) {
         sim_flight_lose_first(
             server); /* Linux drops a SYN that finds the accept queue full (listen(2)) */
     } else {
@@ -82,7 +82,7 @@ static void syn_ack_arrives(sim_end *client) {
 
 static void ack_arrives(sim_end *server) {
     sim_listener *listener = sim_listener_find(end_host(server), server->port, conn_of(server)->family);
-    if (listener != NULL && listener->accept_count >= listener->backlog) {
+    if (listener != NULL && listener->accept_count > listener->backlog) {
         sim_flight_lose_first(server); /* Linux drops this too while the accept queue is full */
         return;
     }

@@ -198,6 +198,14 @@ static void update_lost(sim_control *control) {
     sim_end_died(end, ETIMEDOUT);
 }
 
+/* Linux, tcp_reset: behind the peer's FIN a reset is a broken pipe. */
+static int reset_error(const sim_end *end) {
+    if ((end->flags & E_CONNECTING) != 0) {
+        return ECONNREFUSED;
+    }
+    return (end->flags & (E_FIN_SEEN | E_FIN_QUEUED)) == E_FIN_SEEN ? EPIPE : ECONNRESET;
+}
+
 void sim_stream_control_event(sim_event *event) {
     sim_control *control = DW_CONTAINER_OF(event, sim_control, event);
     sim_end *end = control->to;
@@ -227,6 +235,6 @@ void sim_stream_control_event(sim_event *event) {
         sim_stream_window_opens(end);
     } else {
         sim_flow_trace(from, ' ', "RST");
-        sim_end_died(end, (end->flags & E_CONNECTING) != 0 ? ECONNREFUSED : ECONNRESET);
+        sim_end_died(end, reset_error(end));
     }
 }

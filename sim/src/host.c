@@ -120,10 +120,21 @@ static dw_time next_due(const dw_host *host) {
     return dw_reactor_stopping(&host->reactor) ? 0 : dw_reactor_next_due(&host->reactor);
 }
 
+/* Plainly nothing is to be done: next_due would say so at more length. */
+static bool reactor_is_idle(const dw_reactor *reactor) {
+    const struct dw_timers *timers = &reactor->timers;
+    return reactor->ready_head == NULL && reactor->dirty_head == NULL && timers->count == 0 &&
+           timers->soon_head == NULL && timers->spare == NULL && reactor->aborted_head == NULL &&
+           reactor->thread_calls == NULL && !reactor->stop_asked;
+}
+
 void sim_host_leave(dw_host *host) {
     leave(host);
     if (host->ending != END_NONE) {
         end_program(host, (host_end_kind)host->ending);
+        return;
+    }
+    if (reactor_is_idle(&host->reactor)) {
         return;
     }
     dw_time due = next_due(host);

@@ -396,11 +396,22 @@ bool sim_port_is_busy(dw_host *host, uint16_t port, uint8_t family, bool reuse);
 
 /* ---- Memory: memory.c ---- */
 
-enum { SIZE_CLASSES = 12, SIM_LINE = 64 /* of a cache */ };
+enum {
+    SIZE_CLASSES = 12,
+    BLOCK_CLASSES = 64 + SIZE_CLASSES,
+    CLASS_FIRST = 64, /* class i holds CLASS_FIRST << i bytes */
+    CLASS_NONE = 255, /* none of them does */
+    SIM_LINE = 64     /* of a cache */
+};
+
+typedef struct sim_piece {
+    struct sim_piece *next;
+} sim_piece;
+
 
 typedef struct sim_memory {
-    sim_block *free_blocks[SIZE_CLASSES];
-    struct sim_piece *free_pieces[SIZE_CLASSES];
+    sim_block *free_blocks[BLOCK_CLASSES];
+    sim_piece *free_pieces[SIZE_CLASSES];
     sim_conn *free_conns;
     sim_aside *free_asides;
     sim_socket *free_sockets;
@@ -411,9 +422,10 @@ typedef struct sim_memory {
 
 /* Memory of one size class, used again for others of it: what segments and datagrams lie in. */
 void *sim_piece_take(dw_world *world, size_t size, uint8_t *size_class);
-void sim_piece_give(dw_world *world, void *piece, uint8_t size_class);
-sim_segment *sim_segment_new(dw_world *world, size_t len);
-void sim_segment_free(dw_world *world, sim_segment *segment);
+static inline void sim_piece_give(dw_world *world, void *piece, uint8_t size_class);
+sim_segment *sim_segment_new_any(dw_world *world, size_t len);
+static inline sim_segment *sim_segment_new(dw_world *world, size_t len);
+static inline void sim_segment_free(dw_world *world, sim_segment *segment);
 /* At a multiple of `align`, a power of two. */
 void *sim_world_alloc_aligned(dw_world *world, size_t size, size_t align);
 void *sim_world_alloc(dw_world *world, size_t size);
@@ -580,6 +592,30 @@ static inline dw_time time_add(dw_time at, dw_time delay) {
     return delay < DW_TIME_MAX - at ? at + delay : DW_TIME_MAX;
 }
 
+static inline void sim_piece_give(dw_world *world, void *piece, uint8_t size_class) {
+    sim_piece *given = piece;
+    if (size_class != CLASS_NONE) {
+        given->next = world->memory.free_pieces[size_class];
+        world->memory.free_pieces[size_class] = given;
+    }
+}
+
+/* Most segments are small, and one of the second class is free. */
+static inline sim_segment *sim_segment_new(dw_world *world, size_t len) {
+    sim_piece *piece = world->memory.free_pieces[1];
+    if (len > 2 * CLASS_FIRST - sizeof(sim_segment) || len == 0 || piece == NULL) {
+        return sim_segment_new_any(world, len);
+    }
+    world->memory.free_pieces[1] = piece->next;
+    sim_segment *segment = (sim_segment *)(void *)piece;
+    *segment = (sim_segment){.len = (uint32_t)len, .size_class = 1};
+    return segment;
+}
+
+static inline void sim_segment_free(dw_world *world, sim_segment *segment) {
+    sim_piece_give(world, segment, segment->size_class);
+}
+
 /* Puts an event in the queue at `at`, after all that is there for that time. */
 void sim_world_schedule(dw_world *world, sim_event *event, dw_time at);
 void sim_world_reset(dw_world *world);
@@ -620,8 +656,8 @@ static inline const char *sim_base_name(const char *where) {
 extern _Thread_local dw_host *sim_inside;
 extern void (*sim_judge_call)(dw_host *host, const char *name, const char *instead);
 void sim_call_judged(dw_host *host, const char *name, const char *instead);
-/* A block was taken in a callback of world->payer, or given back; returns the payer's number. */
-uint32_t sim_watch_pays(dw_world *world, size_t size);
+/* A block that a payer answers for, by its number, was taken, or given back. */
+void sim_watch_pays(dw_world *world, uint32_t payer, size_t size);
 void sim_watch_paid_back(dw_world *world, uint32_t payer, size_t size);
 
 /* ---- Trace: trace.c ---- */

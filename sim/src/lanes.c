@@ -33,12 +33,12 @@ static sim_lane *lane_for(sim_lanes *lanes, const sim_queue_key *key) {
 
 /* Leaves out the gaps; in a ring of twice the size if there are few. */
 static void make_room(sim_lane *lane) {
-    size_t room = lane->room > 0 ? lane->room : LANE_FIRST, n = 0;
+    uint32_t room = lane->room > 0 ? lane->room : LANE_FIRST, n = 0;
     if (lane->live * 2 > lane->room) {
         room *= 2;
     }
     sim_queue_key *keys = sim_queue_grow(NULL, room, sizeof(*keys));
-    for (size_t i = lane->head; i != lane->tail; i++) {
+    for (uint32_t i = lane->head; i != lane->tail; i++) {
         if (lane_key(lane, i)->event != NULL) {
             keys[n++] = *lane_key(lane, i);
         }
@@ -79,7 +79,7 @@ static void trim(sim_lanes *lanes, sim_lane *lane) {
     }
 }
 
-void sim_lanes_take(sim_lanes *lanes, size_t which, size_t i) {
+void sim_lanes_take(sim_lanes *lanes, size_t which, uint32_t i) {
     sim_lane *lane = &lanes->lane[which];
     sim_queue_key *key = lane_key(lane, i);
     key->event->place = key->event->lane = 0;
@@ -91,9 +91,9 @@ void sim_lanes_take(sim_lanes *lanes, size_t which, size_t i) {
 void sim_lanes_remove(sim_lanes *lanes, const sim_event *event) {
     sim_queue_key key = {event->at, event->sequence, NULL};
     sim_lane *lane = &lanes->lane[event->lane - 1];
-    size_t low = lane->head, count = lane->tail - lane->head;
+    uint32_t low = lane->head, count = lane->tail - lane->head;
     while (count > 0) {
-        size_t half = count / 2;
+        uint32_t half = count / 2;
         if (key_before(lane_key(lane, low + half), &key)) {
             low += half + 1;
             count -= half + 1;
@@ -104,13 +104,13 @@ void sim_lanes_remove(sim_lanes *lanes, const sim_event *event) {
     sim_lanes_take(lanes, event->lane - 1u, low);
 }
 
-const sim_queue_key *sim_lanes_next(const sim_lanes *lanes, const size_t *from, size_t *which,
-                                    size_t *at) {
+const sim_queue_key *sim_lanes_next(const sim_lanes *lanes, const uint32_t *from, size_t *which,
+                                    uint32_t *at) {
     const sim_queue_key *best = NULL;
     for (unsigned left = lanes->filled; left != 0; left &= left - 1) {
         size_t i = (size_t)__builtin_ctz(left);
         const sim_lane *lane = &lanes->lane[i];
-        size_t at_i = from[i];
+        uint32_t at_i = from[i];
         while (at_i != lane->tail && lane_key(lane, at_i)->event == NULL) {
             at_i++;
         }

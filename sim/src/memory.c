@@ -24,8 +24,9 @@
 
 enum {
     SLAB_SIZE = 256 * 1024,
-    CLASS_FIRST = 64,  /* class i holds CLASS_FIRST << i bytes */
-    CLASS_NONE = 255,  /* a block of its own, from malloc */
+    STEP = 16, /* blocks of up to STEPS steps have a class for each size, others one for each power
+                  of 2 */
+    STEPS = BLOCK_CLASSES - SIZE_CLASSES,
     FREED_FILL = 0xdb, /* what a protocol reads from memory it gave back */
     FRESH_FILL = 0xa5, /* and from memory it has not written yet: the same in every run */
     PLACES_MAX = 32    /* that a finding about memory tells apart */
@@ -33,16 +34,13 @@ enum {
 
 struct sim_block {
     sim_block *next, *previous; /* of the host's; next also links free ones */
-    dw_host *host;
     const char *where;
-    uint64_t size;
-    uint32_t size_class;
-    uint32_t payer; /* the connection that answers for it, by its promise; 0: none */
+    uint32_t size;
+    uint32_t owner; /* the host's index; or OWNED_BY_PAYER and the number of the connection that
+                     * answers for it, by its promise; 0: given back */
 };
 
-typedef struct sim_piece {
-    struct sim_piece *next;
-} sim_piece;
+_Static_assert(sizeof(void *) > 8 || sizeof(sim_block) <= 32, "what every block costs grew");
 
 typedef struct sim_slab {
     struct sim_slab *next;
@@ -70,8 +68,7 @@ static void use_slab(sim_memory *memory, sim_slab *slab) {
 
 static void next_slab(sim_memory *memory, size_t size) {
     sim_slab *current = memory->current;
-    if (current != NULL && current->next != NULL &&
-        current->next->size >= size + SIM_LINE) {
+    if (current != NULL && current->next != NULL && current->next->size >= size + SIM_LINE) {
         use_slab(memory, current->next);
         return;
     }
@@ -131,44 +128,57 @@ void *sim_piece_take(dw_world *world, size_t size, uint8_t *size_class) {
     return piece;
 }
 
-void sim_piece_give(dw_world *world, void *piece, uint8_t size_class) {
-    sim_piece *given = piece;
-    if (size_class != CLASS_NONE) {
-        given->next = world->memory.free_pieces[size_class];
-        world->memory.free_pieces[size_class] = given;
-    }
-}
-
-sim_segment *sim_segment_new(dw_world *world, size_t len) {
+sim_segment *sim_segment_new_any(dw_world *world, size_t len) {
     uint8_t size_class;
     sim_segment *segment = sim_piece_take(world, sizeof(*segment) + len, &size_class);
     *segment = (sim_segment){.len = (uint32_t)len, .size_class = size_class};
     return segment;
 }
 
-void sim_segment_free(dw_world *world, sim_segment *segment) {
-    sim_piece_give(world, segment, segment->size_class);
-}
-
 /* ---- Blocks of hosts ---- */
+
+#define OWNED_BY_PAYER (UINT32_C(1) << 31)
 
 static sim_block *block_of(void *memory) {
     return (sim_block *)memory - 1;
 }
 
-/* A transport begins another connection: what follows is not the running callback's any more. */
-static uint32_t charge(dw_world *world, const sim_block *block) {
+static uint32_t block_payer(const sim_block *block) {
+    return (block->owner & OWNED_BY_PAYER) != 0 ? block->owner & ~OWNED_BY_PAYER : 0;
+}
+
+/* NULL: it was given back. */
+static dw_host *block_host(const dw_world *world, const sim_block *block) {
+    uint32_t payer = block_payer(block);
+    if (payer != 0) {
+        return world->payers[payer - 1]->host;
+    }
+    return block->owner != 0 ? world->host_table[block->owner - 1] : NULL;
+}
+
+/* Which connection answers for a new block: by its number, or 0. A transport begins another
+ * connection: what follows is not the running callback's any more. */
+static uint32_t payer_of(dw_world *world, const sim_block *block) {
+    if (world->payer == NULL || block->where == dw_where_buffer ||
+        block->where == dw_where_timers) {
+        return 0;
+    }
     if (block->where == dw_where_transport) {
         world->payer = NULL;
         return 0;
     }
-    bool shared = block->where == dw_where_buffer || block->where == dw_where_timers;
-    return shared ? 0 : sim_watch_pays(world, block->size);
+    return world->payer->payer;
+}
+
+static void block_charge(dw_world *world, sim_block *block, uint32_t payer) {
+    if (payer != 0) {
+        block->owner = payer | OWNED_BY_PAYER;
+        sim_watch_pays(world, payer, block->size);
+    }
 }
 
 static void block_link(dw_host *host, sim_block *block) {
-    block->payer = host->world->payer != NULL ? charge(host->world, block) : 0;
-    block->host = host;
+    block->owner = host->index;
     block->next = NULL;
     block->previous = host->blocks_tail;
     if (host->blocks_tail != NULL) {
@@ -181,8 +191,9 @@ static void block_link(dw_host *host, sim_block *block) {
     host->block_bytes += block->size;
 }
 
-static void block_unlink(sim_block *block) {
-    dw_host *host = block->host;
+/* It is nobody's any more. */
+static void block_unlink(dw_host *host, sim_block *block) {
+    uint32_t payer = block_payer(block);
     if (block->previous != NULL) {
         block->previous->next = block->next;
     } else {
@@ -195,38 +206,51 @@ static void block_unlink(sim_block *block) {
     }
     host->block_count--;
     host->block_bytes -= block->size;
-    if (block->payer != 0) {
-        sim_watch_paid_back(host->world, block->payer, block->size);
+    if (payer != 0) {
+        sim_watch_paid_back(host->world, payer, block->size);
     }
+    block->owner = 0;
+}
+
+static unsigned block_class(const sim_block *block) {
+    size_t whole = sizeof(*block) + block->size;
+    if (SIM_ASAN) {
+        return CLASS_NONE;
+    }
+    if (whole <= (size_t)STEPS * STEP) {
+        return (unsigned)((whole - 1) / STEP);
+    }
+    unsigned class = class_for(whole);
+    return class == CLASS_NONE ? class : STEPS + class;
 }
 
 /* Under AddressSanitizer each block comes from malloc, so that it sees every misuse. */
 static sim_block *block_take(dw_world *world, size_t size) {
     sim_memory *memory = &world->memory;
-    size_t whole = sizeof(sim_block) + size;
-    unsigned class = SIM_ASAN ? CLASS_NONE : class_for(whole);
-    sim_block *block;
+    sim_block as = {.size = (uint32_t)size}, *block;
+    unsigned class = block_class(&as);
     if (class == CLASS_NONE) {
-        block = must(malloc(whole));
+        block = must(malloc(sizeof(*block) + size));
     } else if (memory->free_blocks[class] != NULL) {
         block = memory->free_blocks[class];
         memory->free_blocks[class] = block->next;
     } else {
-        block = sim_world_alloc(world, (size_t)CLASS_FIRST << class);
+        block = sim_world_alloc(world, class < STEPS ? (class + (size_t)1) * STEP
+                                                     : (size_t)CLASS_FIRST << (class - STEPS));
     }
-    block->size = size;
-    block->size_class = class;
+    block->size = (uint32_t)size;
     return block;
 }
 
 static void block_give(dw_world *world, sim_block *block) {
     sim_memory *memory = &world->memory;
-    if (block->size_class == CLASS_NONE) {
+    unsigned class = block_class(block);
+    if (class == CLASS_NONE) {
         free(block);
         return;
     }
-    block->next = memory->free_blocks[block->size_class];
-    memory->free_blocks[block->size_class] = block;
+    block->next = memory->free_blocks[class];
+    memory->free_blocks[class] = block;
 }
 
 static bool refused(dw_host *host) {
@@ -272,9 +296,8 @@ static void check_memory(dw_host *host) {
     }
 }
 
-static void *host_alloc(void *user, size_t size, const char *where) {
-    dw_host *host = user;
-    if (refused(host)) {
+static sim_block *host_take(dw_host *host, size_t size, const char *where) {
+    if (refused(host) || size > UINT32_MAX) {
         return NULL;
     }
     sim_block *block = block_take(host->world, size);
@@ -282,6 +305,16 @@ static void *host_alloc(void *user, size_t size, const char *where) {
     block_link(host, block);
     check_memory(host);
     memset(block + 1, FRESH_FILL, size);
+    return block;
+}
+
+static void *host_alloc(void *user, size_t size, const char *where) {
+    dw_host *host = user;
+    sim_block *block = host_take(host, size, where);
+    if (block == NULL) {
+        return NULL;
+    }
+    block_charge(host->world, block, payer_of(host->world, block));
     return block + 1;
 }
 
@@ -290,12 +323,11 @@ static void *host_alloc(void *user, size_t size, const char *where) {
 static void host_release(void *user, void *memory) {
     dw_host *host = user;
     sim_block *block = block_of(memory);
-    if (!dw_contract(&host->reactor, block->host == host, "contract",
+    if (!dw_contract(&host->reactor, block_host(host->world, block) == host, "contract",
                      "memory given back to another host, or twice")) {
         return;
     }
-    block_unlink(block);
-    block->host = NULL;
+    block_unlink(host, block);
     if (block->where == dw_where_transport) {
         block->next = host->world->memory.dead_transports;
         host->world->memory.dead_transports = block;
@@ -305,18 +337,22 @@ static void host_release(void *user, void *memory) {
     block_give(host->world, block);
 }
 
+/* Its payer never pays for the old block and the new one at once: realloc might not need to. */
 static void *host_resize(void *user, void *memory, size_t size, const char *where) {
-    sim_block *block = block_of(memory);
     dw_host *host = user;
+    sim_block *block = block_of(memory);
+    uint32_t payer = block_payer(block);
     if (where == dw_where_buffer && block->size > host->world->unsent_max) {
         sim_watch_unsent(host);
     }
-    void *bigger = host_alloc(user, size, where);
-    if (bigger != NULL) {
-        memcpy(bigger, memory, size < block->size ? size : block->size);
-        host_release(user, memory);
+    sim_block *bigger = host_take(host, size, where);
+    if (bigger == NULL) {
+        return NULL;
     }
-    return bigger;
+    memcpy(bigger + 1, memory, size < block->size ? size : block->size);
+    host_release(user, memory);
+    block_charge(host->world, bigger, payer != 0 ? payer : payer_of(host->world, bigger));
+    return bigger + 1;
 }
 
 void sim_memory_init_host(dw_host *host) {
@@ -326,8 +362,7 @@ void sim_memory_init_host(dw_host *host) {
 void sim_memory_drop(dw_host *host) {
     while (host->blocks_head != NULL) {
         sim_block *block = host->blocks_head;
-        block_unlink(block);
-        block->host = NULL;
+        block_unlink(host, block);
         block_give(host->world, block);
     }
 }

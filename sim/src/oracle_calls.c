@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What becomes of a libc call that a host's program has made (oracle_libc.c finds it): a finding, or
- * a line in the timeline, by the scenario's setting.
+ * What becomes of a libc call that a host's program has made (oracle_libc.c finds it): a finding,
+ * or a line in the timeline, by the scenario's setting.
  */
 #include "oracle.h"
 

@@ -41,8 +41,8 @@ void (*sim_judge_call)(dw_host *host, const char *name, const char *instead);
     WEAK result sim_libc_##name params __asm__(#name); \
     result sim_libc_##name params
 
-/* Reports the call `name` if a host's program makes it. True: one does. Through a pointer, so that a
- * program without worlds that calls poll() does not get the simulator linked for it. */
+/* Reports the call `name` if a host's program makes it. True: one does. Through a pointer, so that
+ * a program without worlds that calls poll() does not get the simulator linked for it. */
 static bool judged(const char *name, const char *instead) {
     dw_host *host = sim_inside;
     if (host == NULL) {

@@ -87,6 +87,22 @@ static void say_unsent(waiting *w, const char *flow, const sim_end *end, size_t 
         (unsigned)end->blocked, end_host(peer)->name, (unsigned)peer->unread);
 }
 
+/* The flow TO this end, as in the lines of its callbacks. */
+static void say_reading(waiting *w, const sim_end *end, const dw_io_facts *facts) {
+    const char *name = facts->protocol != NULL ? facts->protocol->cls->name : "nobody";
+    char flow[SIM_WHO_MAX];
+    sim_stream_format(flow, sizeof(flow), peer_of((sim_end *)(uintptr_t)end));
+    if (facts->paused) {
+        say(w, flow, "%s has paused reading; %u bytes are unread", name, (unsigned)end->unread);
+    } else if ((end->flags & E_HELD) != 0) {
+        say(w, flow, "%s for a segment that is held back", name);
+    } else if (facts->half_closed) {
+        say(w, flow, "%s for nothing: the peer has ended its stream, the connection is open", name);
+    } else {
+        say(w, flow, "%s for data", name);
+    }
+}
+
 static void say_stream(waiting *w, const dw_io *io) {
     const sim_end *end = (const sim_end *)io->socket;
     char flow[SIM_WHO_MAX];
@@ -96,20 +112,18 @@ static void say_stream(waiting *w, const dw_io *io) {
     const char *name = facts.protocol != NULL ? facts.protocol->cls->name : "nobody";
     if (io->kind == DW_IO_CONNECTING) {
         say_connecting(w, flow, end);
-    } else if (facts.unsent > 0 || end->blocked > 0) {
+        return;
+    }
+    if (facts.unsent > 0 || end->blocked > 0) {
         say_unsent(w, flow, end, facts.unsent);
-    } else if (facts.paused) {
-        say(w, flow, "%s has paused reading; %u bytes are unread", name, (unsigned)end->unread);
-    } else if (facts.closing) {
-        say(w, flow, "%s is closing", name);
-    } else if ((end->flags & E_HELD) != 0) {
-        say(w, flow, "%s for a segment that is held back", name);
-    } else {
-        say(w, flow, "%s for data%s", name,
-            facts.half_closed ? ", of which none will come: the peer has ended its stream" : "");
     }
     if (facts.producer_paused) {
         say(w, flow, "the producer of %s is paused", name);
+    }
+    if (facts.closing) {
+        say(w, flow, "%s is closing", name);
+    } else {
+        say_reading(w, end, &facts);
     }
 }
 

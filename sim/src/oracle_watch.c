@@ -133,11 +133,10 @@ static void become_payer(dw_world *world, sim_watched *w) {
     w->payer = (uint32_t)world->payer_count;
 }
 
-uint32_t sim_watch_pays(dw_world *world, size_t size) {
-    sim_watched *w = world->payer;
+void sim_watch_pays(dw_world *world, uint32_t payer, size_t size) {
+    sim_watched *w = world->payers[payer - 1];
     w->held += size;
     check_memory(w, 0);
-    return w->payer;
 }
 
 void sim_watch_paid_back(dw_world *world, uint32_t payer, size_t size) {
@@ -235,6 +234,10 @@ static void happened(sim_watched *w, dw_seen seen, const dw_io *io, const void *
     case DW_SEEN_FAIL:
         check_deadline(w);
         w->ending = true;
+        break;
+    case DW_SEEN_READ_LOST:
+        check_deadline(w);
+        w->no_messages = true; /* there will be none */
         break;
     case DW_SEEN_LOST:
         check_deadline(w);

@@ -355,7 +355,8 @@ void sim_queue_remove(sim_queue *queue, sim_event *event) {
 
 /* How far each of them has been looked at; where the key lies that was found last. */
 typedef struct cursor {
-    size_t lane[SIM_LANES], near, which, at;
+    uint32_t lane[SIM_LANES], lane_at;
+    size_t near, which, near_at;
     const sim_queue_key *key;
 } cursor;
 
@@ -370,16 +371,16 @@ static cursor begin(const sim_queue *queue) {
 /* Goes on to the next key, in order; false: there is none. Behind `near` lie others of a later
  * instant. */
 static bool next(const sim_queue *queue, cursor *c) {
-    c->key = sim_lanes_next(&queue->lanes, c->lane, &c->which, &c->at);
+    c->key = sim_lanes_next(&queue->lanes, c->lane, &c->which, &c->lane_at);
     while (c->near < queue->end && queue->near[c->near].event == NULL) {
         c->near++;
     }
     if (c->near < queue->end && (c->key == NULL || key_before(&queue->near[c->near], c->key))) {
         c->which = SIM_LANES;
-        c->at = c->near++;
-        c->key = &queue->near[c->at];
+        c->near_at = c->near++;
+        c->key = &queue->near[c->near_at];
     } else if (c->key != NULL) {
-        c->lane[c->which] = c->at + 1;
+        c->lane[c->which] = c->lane_at + 1;
     }
     return c->key != NULL;
 }
@@ -387,9 +388,9 @@ static bool next(const sim_queue *queue, cursor *c) {
 static sim_event *take(sim_queue *queue, const cursor *c) {
     sim_event *event = c->key->event;
     if (c->which == SIM_LANES) {
-        near_remove(queue, c->at);
+        near_remove(queue, c->near_at);
     } else {
-        sim_lanes_take(&queue->lanes, c->which, c->at);
+        sim_lanes_take(&queue->lanes, c->which, c->lane_at);
     }
     return event;
 }

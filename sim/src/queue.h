@@ -40,7 +40,7 @@ static inline bool key_before(const sim_queue_key *a, const sim_queue_key *b) {
 /* Keys [head, tail) of a ring, with gaps where one was taken out. */
 typedef struct sim_lane {
     sim_queue_key *keys;
-    size_t head, tail, room, live;
+    uint32_t head, tail, room, live; /* head and tail count on, round and round */
 } sim_lane;
 
 enum { SIM_LANES = 4 };
@@ -53,7 +53,7 @@ typedef struct sim_lanes {
 /* A key that is later than the last one of a lane by more than this would keep others out. */
 #define SIM_LANE_STEP ((dw_time)1 << 22)
 
-static inline sim_queue_key *lane_key(const sim_lane *lane, size_t i) {
+static inline sim_queue_key *lane_key(const sim_lane *lane, uint32_t i) {
     return &lane->keys[i & (lane->room - 1)];
 }
 
@@ -75,10 +75,10 @@ static inline const sim_queue_key *lanes_first(const sim_lanes *lanes, size_t *w
 bool sim_lanes_add(sim_lanes *lanes, const sim_queue_key *key);
 void sim_lanes_remove(sim_lanes *lanes, const sim_event *event);
 /* The first key from from[i] on in each lane i, or NULL; where it is. */
-const sim_queue_key *sim_lanes_next(const sim_lanes *lanes, const size_t *from, size_t *which,
-                                    size_t *at);
+const sim_queue_key *sim_lanes_next(const sim_lanes *lanes, const uint32_t *from, size_t *which,
+                                    uint32_t *at);
 /* Takes out the key there. */
-void sim_lanes_take(sim_lanes *lanes, size_t which, size_t at);
+void sim_lanes_take(sim_lanes *lanes, size_t which, uint32_t at);
 void sim_lanes_clear(sim_lanes *lanes);
 void sim_lanes_free(sim_lanes *lanes);
 
@@ -147,7 +147,7 @@ sim_event *sim_queue_take_first(sim_queue *queue, dw_time until);
 /* Queues an event that is not queued, at event->at with event->sequence. */
 static inline void sim_queue_add(sim_queue *queue, sim_event *event) {
     sim_lane *lane = &queue->lanes.lane[queue->lanes.hint];
-    size_t used = lane->tail - lane->head;
+    uint32_t used = lane->tail - lane->head;
     if (used != 0 && used != lane->room && queue->lanes.hint == queue->current) {
         const sim_queue_key *last = lane_key(lane, lane->tail - 1);
         if (last->at <= event->at && event->at - last->at <= SIM_LANE_STEP &&
@@ -176,6 +176,13 @@ static inline sim_event *sim_queue_take_due(sim_queue *queue, dw_time until) {
         }
     }
     return sim_queue_take_first(queue, until);
+}
+
+/* The event that comes `n` behind the next one, as far as that is known already: to fetch what it
+ * is about into the cache, no more. */
+static inline const sim_event *sim_queue_ahead(const sim_queue *queue, uint32_t n) {
+    const sim_lane *lane = &queue->lanes.lane[queue->current];
+    return lane->tail - lane->head > n ? lane_key(lane, lane->head + n)->event : NULL;
 }
 
 /* Takes it out; harmless when it is not queued. */

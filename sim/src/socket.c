@@ -8,6 +8,7 @@
 #include "datagram.h"
 #include "oracle.h"
 #include "process.h"
+#include "stream.h"
 
 /* open's answer until bind, listen or connect say what it becomes. */
 #define SOCKET_FRESH ((dw_socket)0)

@@ -59,11 +59,14 @@ static void hand_over(sim_end *to, dw_host *host, sim_segment *segment) {
     to->flags |= E_INSIDE;
     sim_stream_mark(world, to, segment->data, segment->len);
     sim_host_enter(host);
+    world->turn_end = to;
     dw_io_received(&host->reactor, to->io, segment->data, segment->len);
     sim_host_leave(host);
     sim_segment_free(world, segment);
     to->flags &= ~(uint32_t)E_INSIDE;
-    sim_stream_poke(to);
+    if (to->io != NULL && (to->io->want != DW_READABLE || (to->flags & E_DEAD) != 0)) {
+        sim_stream_poke(to);
+    }
     sim_stream_release(conn_of(to));
 }
 

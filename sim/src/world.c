@@ -195,8 +195,9 @@ const char *sim_world_whom(const dw_world *world) {
     return world->turn_host != NULL ? world->turn_host->name : "nobody";
 }
 
-static void check_limits(dw_world *world) {
-    if (++world->stuck > world->stuck_max) {
+/* One of the limits is passed. */
+static void past_limit(dw_world *world) {
+    if (world->stuck > world->stuck_max) {
         const char *who = sim_world_whom(world);
         sim_world_finding(world, "livelock", who,
                           "more than %u events and time does not pass; %s %s",
@@ -204,7 +205,7 @@ static void check_limits(dw_world *world) {
                           world->last_call != NULL ? "the last delayed call was armed at"
                                                    : "the last to run was",
                           who);
-    } else if (world->events > world->events_max) {
+    } else {
         sim_world_finding(world, "endless", "world", "more than %llu events in one run",
                           (unsigned long long)world->events_max);
     }
@@ -230,6 +231,27 @@ static sim_event *next_event(dw_world *world, dw_time until) {
     return NULL;
 }
 
+/* The cost of a large world is the cache's: what the next packets are about is asked for while this
+ * one is dealt with. */
+static void fetch_ahead(const sim_queue *queue) {
+    const sim_event *far = sim_queue_ahead(queue, 4), *next = sim_queue_ahead(queue, 2);
+    if (far != NULL) {
+        __builtin_prefetch(far);
+        __builtin_prefetch((const char *)far + SIM_LINE);
+    }
+    if (next != NULL && next->type == EV_ARRIVAL) {
+        const sim_end *to = DW_CONTAINER_OF(next, const sim_segment, event)->to;
+        __builtin_prefetch(to);
+        __builtin_prefetch(to + 1 - 2 * to->side);
+    }
+    next = sim_queue_ahead(queue, 1);
+    if (next != NULL && next->type == EV_ARRIVAL) {
+        const sim_end *to = DW_CONTAINER_OF(next, const sim_segment, event)->to;
+        __builtin_prefetch(to->io);
+        __builtin_prefetch((const char *)to->io + SIM_LINE);
+    }
+}
+
 static bool step(dw_world *world, dw_time until) {
     sim_event *event = world->failed ? NULL : next_event(world, until);
     if (event == NULL) {
@@ -243,9 +265,16 @@ static bool step(dw_world *world, dw_time until) {
         world_mark(world, (uint64_t)world->now);
     }
     world->events++;
-    world_mark(world, event->type);
-    perform(event);
-    check_limits(world);
+    fetch_ahead(&world->queue);
+    if (event->type == EV_ARRIVAL) {
+        sim_stream_arrival(event); /* with its own mark */
+    } else {
+        world_mark(world, event->type);
+        perform(event);
+    }
+    if (++world->stuck > world->stuck_max || world->events > world->events_max) {
+        past_limit(world);
+    }
     return !world->failed;
 }
 

@@ -84,6 +84,10 @@ static void dry_weather(play *p, const char *name) {
     }
 }
 
+static void dry_nagle(play *p) {
+    dw_world_set_nagle(world_of(p), true);
+}
+
 static const stage dry_stage = {
     .kill = dry_kill,
     .crash = dry_crash,
@@ -99,6 +103,7 @@ static const stage dry_stage = {
     .ports = dry_ports,
     .descriptors = dry_descriptors,
     .weather = dry_weather,
+    .nagle = dry_nagle,
 };
 
 /* ---- The scenario ---- */

@@ -28,6 +28,9 @@
 /* How long nothing more must happen once all is as expected: an answer too many would show. */
 #define QUIET DW_MSEC(50)
 
+/* How long the kernel has for any scenario: a SYN that a fresh interface has lost comes again. */
+#define PATIENCE DW_SEC(10)
+
 static int router, inside; /* namespaces; `inside` is the one that the thread is in */
 static uint64_t speed;
 static dw_time began;
@@ -264,6 +267,10 @@ static void live_weather(play *p, const char *name) {
     (void)p, (void)name; /* only pages that are not compared have any */
 }
 
+static void live_nagle(play *p) {
+    (void)p; /* always there */
+}
+
 static const stage live_stage = {
     .kill = live_kill,
     .crash = live_crash,
@@ -279,6 +286,7 @@ static const stage live_stage = {
     .ports = live_ports,
     .descriptors = live_descriptors,
     .weather = live_weather,
+    .nagle = live_nagle,
 };
 
 /* ---- Playing ---- */
@@ -372,8 +380,9 @@ static void begin(play *p) {
 
 /* Until all is as expected and stays so for a while, or the time is up. */
 static bool play_on(play *p, const char *expected, char *out, size_t size) {
-    dw_time as_expected_since = 0;
-    while (now() < began + p->until / (dw_time)speed || as_expected_since != 0) {
+    dw_time as_expected_since = 0, until = p->until / (dw_time)speed;
+    until = until > PATIENCE ? until : PATIENCE;
+    while (now() < began + until || as_expected_since != 0) {
         bool all = take_due(p);
         for (unsigned i = 0; i < p->actor_count; i++) {
             run(&p->actors[i]);

@@ -132,6 +132,7 @@ typedef struct stage {
     void (*ports)(actor *who, uint16_t first, uint16_t last);
     void (*descriptors)(actor *who, size_t sockets);
     void (*weather)(play *p, const char *name);
+    void (*nagle)(play *p);
 } stage;
 
 struct play {

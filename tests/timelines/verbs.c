@@ -373,6 +373,13 @@ static void weather(play *p, actor *who, talk *t, const argument *a) {
     p->stage->weather(p, a->text);
 }
 
+static void nagle(play *p, actor *who, talk *t, const argument *a) {
+    (void)who;
+    (void)t;
+    (void)a;
+    p->stage->nagle(p);
+}
+
 const verb world_verbs[] = {
     {"link %h and %h takes %t", false, link_takes},
     {"link %h and %h carries %n bytes at most", false, link_carries},
@@ -384,6 +391,7 @@ const verb world_verbs[] = {
     {"keep-alive begins after %t and asks every %t %n times", false, keep_alive},
     {"host %h connects from ports %n to %n", false, ports},
     {"weather is %s", false, weather},
+    {"nagle is on", false, nagle},
     {"host %h has room for %n sockets", false, descriptors},
     {NULL, false, NULL},
 };

@@ -61,12 +61,14 @@ CALM_TEST(an_answer_acknowledges) {
     ck_assert_int_eq(p.server.data_at, start + DW_MSEC(3));
 }
 
-/* Had left before "a" was there. */
+/* "a" is there at 1 ms; "x" left at 0.5 ms. */
 CALM_TEST(what_crossed_it_on_the_way_does_not_acknowledge) {
     connect_nagle(w);
-    side_write(&p.server, "x");
     write_twice(w);
+    dw_world_run(w, DW_USEC(400));
+    side_write(&p.server, "x");
     dw_world_run(w, DW_SEC(1));
+    ck_assert(side_has(&p.client, "x"));
     ck_assert_int_eq(p.server.data_at, start + ARRIVAL);
 }
 

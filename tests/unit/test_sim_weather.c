@@ -118,6 +118,15 @@ CALM_TEST(healing_ends_what_a_weather_does_but_not_its_links) {
     ck_assert(dw_world_run_until_idle(w, DW_SEC(1)));
 }
 
+CALM_TEST(another_weather_ends_what_the_last_one_does) {
+    connect_echo(w);
+    ck_assert(dw_world_set_weather(w, "flap"));
+    dw_world_run(w, DW_SEC(9));
+    ck_assert(dw_world_set_weather(w, "calm"));
+    ck_assert_int_eq(ping(w), DW_MSEC(2));
+    ck_assert(dw_world_run_until_idle(w, DW_SEC(1)));
+}
+
 /* ---- Swizzle-clog: three hosts, three links ---- */
 
 static pair q;
@@ -236,6 +245,7 @@ int main(void) {
     tcase_add_test(weather, flap_goes_down_and_up);
     tcase_add_test(weather, a_link_made_while_flap_is_down_is_down);
     tcase_add_test(weather, healing_ends_what_a_weather_does_but_not_its_links);
+    tcase_add_test(weather, another_weather_ends_what_the_last_one_does);
     suite_add_tcase(suite, weather);
     TCase *swizzle = tcase_create("swizzle-clog");
     tcase_add_test(swizzle, what_was_held_last_is_released_first);

@@ -117,7 +117,9 @@ static void echo_once(struct many *many, const char *text) {
         many->all[i].echo = true;
         many->all[i].received = 0;
         peer_write(many->peers[i], text);
-        peer_settle(many->peers[i]);
+    }
+    for (int i = 0; i < many->count; i++) {
+        peer_settle(many->peers[i]); /* acknowledgements are delayed, all at a time */
     }
     for (int i = 0; i < many->count; i++) {
         turn_until_received(many, i, strlen(text));

@@ -28,8 +28,11 @@ DW_BEGIN_DECLS
 /* For what seldom happens beside what happens for each message: kept out of its way. */
 #if defined(__GNUC__)
 #define DW_SELDOM __attribute__((noinline, cold))
+/* And for what is seldom on one wire and usual on another. */
+#define DW_APART __attribute__((noinline))
 #else
 #define DW_SELDOM
+#define DW_APART
 #endif
 
 /* A wire's handle on a socket: a descriptor, or a pointer. */
@@ -358,7 +361,8 @@ const dw_io *dw_reactor_next_stream(const dw_reactor *reactor, const dw_io *prev
  * it is still there. `factory` is compared, not looked at. */
 bool dw_reactor_uses_factory(const dw_reactor *reactor, const dw_factory *factory);
 
-/* The factory of the connector that a DW_SEEN_CONNECT is about, by its `data`. */
+/* The factory of the connector that a DW_SEEN_CONNECT is about, by its `data`; the one inside all
+ * wrapping factories. */
 dw_factory *dw_connect_seen_factory(const void *data);
 
 /* What the protocol of a DW_IO_DATAGRAM promises, or NULL. */

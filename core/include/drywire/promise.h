@@ -75,7 +75,7 @@ typedef struct dw_promises {
 
     /* A connection on which no whole message has come for so long is closed (lose_connection or
      * abort_connection was called), reckoned from connection_made, from each whole message, and
-     * from resume_producing. 0: no promise. Needs message_len. */
+     * from resume_producing, until the peer ends its stream. 0: no promise. Needs message_len. */
     dw_time message_deadline;
 
     /* The length of the message at the beginning of `input`, its delimiter included; 0: it is not

@@ -345,7 +345,8 @@ dw_time dw_world_now(const dw_world *world);
 bool dw_world_run(dw_world *world, dw_time duration);
 
 /* Runs until holds(user) is true, asked before each event, at most for `limit`. Returns whether it
- * became true. */
+ * became true. When it did not, lines "waits: ..." in the timeline tell who waits for what:
+ * connections, names, delayed calls with where they were armed, links that are cut. */
 bool dw_world_run_until(dw_world *world, bool (*holds)(void *user), void *user, dw_time limit);
 
 /* Runs until nothing is scheduled, at most for `limit`. Returns whether it is idle. */
