@@ -16,7 +16,8 @@ enum { ADDRESSES_MAX = 8, HOST_MAX = 1025 /* NI_MAXHOST, netdb.h */ };
 #define RETRY_FIRST DW_MSEC(10)
 #define RETRY_MOST  DW_SEC(1)
 
-/* What is needed until the connection is there: large, and most connectors outlive it by far. */
+/* What may be needed until the connection is there: large, and most connectors outlive it by far,
+ * or do without, who have an address and no timeout. */
 struct attempt {
     dw_delayed_call timer;
     dw_lookup *lookup; /* while there is one */
@@ -31,7 +32,7 @@ struct dw_connector {
     dw_client_factory *factory;
     struct dw_list_node node; /* of reactor->connectors */
     dw_transport *transport;  /* the attempt, then the connection */
-    struct attempt *attempt;  /* while connecting; NULL then: no memory, `start` will say so */
+    struct attempt *attempt;  /* NULL: not needed */
     dw_delayed_call start;
     dw_address *bind; /* NULL: none */
     dw_time timeout;
@@ -235,7 +236,8 @@ static void attempt_failed(dw_connector *connector, dw_error kind, int sys_errno
         dw_stream_discard(connector->transport);
         connector->transport = NULL;
     }
-    if (connector->attempt->address_next < connector->attempt->address_count) {
+    const struct attempt *attempt = connector->attempt;
+    if (attempt != NULL && attempt->address_next < attempt->address_count) {
         try_next(connector);
     } else {
         connector_failed(connector, kind, sys_errno);
@@ -270,9 +272,7 @@ static void try_again(void *user) {
     attempt_answered(connector, DW_OK, t->reactor->wire->connect(t->reactor, &t->io, &peer));
 }
 
-static void try_next(dw_connector *connector) {
-    struct attempt *attempt = connector->attempt;
-    dw_address address = attempt->addresses[attempt->address_next++];
+static void try_address(dw_connector *connector, dw_address address) {
     dw_transport *t = dw_stream_new(connector->reactor);
     if (t == NULL) {
         attempt_failed(connector, DW_NO_MEMORY, ENOMEM);
@@ -280,7 +280,6 @@ static void try_next(dw_connector *connector) {
     }
     address.port = connector->port;
     connector->transport = t;
-    attempt->retry_in = RETRY_FIRST;
     struct dw_extra *extra = dw_stream_make_extra(t);
     if (extra == NULL || !dw_stream_set_peer(t, &address)) {
         attempt_failed(connector, DW_NO_MEMORY, ENOMEM);
@@ -291,6 +290,11 @@ static void try_next(dw_connector *connector) {
     dw_error kind = DW_OK;
     int error = open_attempt(connector, &address, &kind);
     attempt_answered(connector, kind, error);
+}
+
+static void try_next(dw_connector *connector) {
+    struct attempt *attempt = connector->attempt;
+    try_address(connector, attempt->addresses[attempt->address_next++]);
 }
 
 void dw_connector_ready(dw_transport *t) {
@@ -361,18 +365,35 @@ static bool parse_host(const dw_connector *connector, dw_address *out) {
                                : dw_address_parse(out, connector->host, 0)) == 0;
 }
 
-static void start(void *user) {
-    dw_connector *connector = user;
+/* What is made already, or made now; NULL without memory. */
+static struct attempt *make_attempt(dw_connector *connector) {
     struct attempt *attempt = connector->attempt;
-    if (attempt != NULL && parse_host(connector, &attempt->only)) {
-        attempt->address_count = 1;
-        try_next(connector);
-        return;
+    if (attempt == NULL) {
+        attempt = connector->attempt = dw_new(connector->reactor, struct attempt);
     }
     if (attempt != NULL) {
-        attempt->lookup = dw_new(connector->reactor, dw_lookup);
+        attempt->addresses = &attempt->only;
+        attempt->retry_in = RETRY_FIRST;
     }
-    if (attempt == NULL || attempt->lookup == NULL) {
+    return attempt;
+}
+
+static void start(void *user) {
+    dw_connector *connector = user;
+    dw_address address;
+    bool known = parse_host(connector, &address);
+    bool needs_more = !known || connector->is_path || connector->timeout > 0;
+    struct attempt *attempt = needs_more ? make_attempt(connector) : NULL;
+    if (needs_more && attempt == NULL) {
+        connector_failed(connector, DW_NO_MEMORY, ENOMEM);
+        return;
+    }
+    if (known) {
+        try_address(connector, address);
+        return;
+    }
+    attempt->lookup = dw_new(connector->reactor, dw_lookup);
+    if (attempt->lookup == NULL) {
         connector_failed(connector, DW_NO_MEMORY, ENOMEM);
         return;
     }
@@ -384,17 +405,13 @@ static void timed_out(void *user) {
     connector_failed(user, DW_TIMEOUT, ETIMEDOUT);
 }
 
+/* Without memory for the timeout, `start` finds that out, and fails. */
 static void begin_attempt(dw_connector *connector) {
-    dw_reactor *reactor = connector->reactor;
-    struct attempt *attempt = dw_new(reactor, struct attempt);
-    dw_reactor_call_later(reactor, &connector->start, 0, start, connector);
-    connector->attempt = attempt;
+    struct attempt *attempt = connector->timeout > 0 ? make_attempt(connector) : NULL;
+    dw_reactor_call_later(connector->reactor, &connector->start, 0, start, connector);
     if (attempt != NULL) {
-        attempt->addresses = &attempt->only;
-        if (connector->timeout > 0) {
-            dw_reactor_call_later(reactor, &attempt->timer, connector->timeout, timed_out,
-                                  connector);
-        }
+        dw_reactor_call_later(connector->reactor, &attempt->timer, connector->timeout, timed_out,
+                              connector);
     }
 }
 

@@ -383,10 +383,10 @@ static bool framed(const dw_promises *promises, const sim_subject *subject, cons
     return true;
 }
 
-static bool fresh(const sim_subject *subject, const sim_input *in, uint64_t salt,
-                  sim_breach *breach) {
+/* The earlier connection is lost behind `cut` bytes. */
+static void play_after_loss(const sim_subject *subject, const sim_input *in, size_t cut) {
     if (play_begin(&other, subject)) {
-        play_bytes(&other, in->bytes, 0, 1 + (size_t)(salt % in->len));
+        play_bytes(&other, in->bytes, 0, cut);
         dw_test_transport_lose(other.test, ECONNRESET);
         other.refused = other.test->connected || !play_connect(&other);
         if (!other.refused) { /* the output begins anew */
@@ -396,12 +396,20 @@ static bool fresh(const sim_subject *subject, const sim_input *in, uint64_t salt
         }
     }
     play_end(&other);
-    if (!comparable(&plain) || same_output(&plain, &other)) {
-        return true;
+}
+
+static bool fresh(const sim_subject *subject, const sim_input *in, uint64_t salt,
+                  sim_breach *breach) {
+    size_t cuts[] = {in->len - 1, 1 + (size_t)(salt % in->len)};
+    for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+        play_after_loss(subject, in, cuts[i]);
+        if (comparable(&plain) && !same_output(&plain, &other)) {
+            return broken(breach, "fresh-reconnect",
+                          "a new connection remembered what an earlier one had received", in,
+                          &plain, "answer on a first connection", "answer on a later one");
+        }
     }
-    return broken(breach, "fresh-reconnect",
-                  "a new connection remembered what an earlier one had received", in, &plain,
-                  "answer on a first connection", "answer on a later one");
+    return true;
 }
 
 /* ---- All of them ---- */

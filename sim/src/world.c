@@ -247,8 +247,10 @@ static void fetch_ahead(const sim_queue *queue) {
     next = sim_queue_ahead(queue, 1);
     if (next != NULL && next->type == EV_ARRIVAL) {
         const sim_end *to = DW_CONTAINER_OF(next, const sim_segment, event)->to;
-        __builtin_prefetch(to->io);
-        __builtin_prefetch((const char *)to->io + SIM_LINE);
+        if (to->io != NULL) {
+            __builtin_prefetch(to->io);
+            __builtin_prefetch((const char *)to->io + SIM_LINE);
+        }
     }
 }
 
