@@ -10,6 +10,11 @@ endforeach()
 # Findings name places in the source; they are the same wherever it was built.
 add_compile_options(-ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/=)
 
+# Optimised across files, for whoever links with gcc, and an ordinary library for everybody else.
+if(CMAKE_INTERPROCEDURAL_OPTIMIZATION AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  add_compile_options(-ffat-lto-objects)
+endif()
+
 if(DRYWIRE_SANITIZE)
   list(JOIN DRYWIRE_SANITIZE "," sanitizers)
   add_compile_options(-fsanitize=${sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer)

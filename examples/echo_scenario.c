@@ -28,8 +28,18 @@ static void echo_destroy(dw_protocol *p) {
     dw_free(echo->reactor, echo);
 }
 
-static const dw_protocol_class echo_class = {
-    .name = "echo", .data_received = echo_data_received, .destroy = echo_destroy};
+/* Its manners, tried after each run with what its connections received. */
+static const dw_promises echo_promises = {.segment_invariant = true,
+                                          .window_invariant = true,
+                                          .pipeline_invariant = true,
+                                          .replies_after_eof = true,
+                                          .framed = true,
+                                          .fresh_reconnect = true};
+
+static const dw_protocol_class echo_class = {.name = "echo",
+                                             .data_received = echo_data_received,
+                                             .destroy = echo_destroy,
+                                             .promises = &echo_promises};
 
 static struct echo_server {
     dw_factory factory;

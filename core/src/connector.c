@@ -382,9 +382,10 @@ static void start(void *user) {
     dw_connector *connector = user;
     dw_address address;
     bool known = parse_host(connector, &address);
-    bool needs_more = !known || connector->is_path || connector->timeout > 0;
-    struct attempt *attempt = needs_more ? make_attempt(connector) : NULL;
-    if (needs_more && attempt == NULL) {
+    bool limited = connector->timeout > 0, needed = !known || connector->is_path || limited;
+    bool starved = limited && connector->attempt == NULL;
+    struct attempt *attempt = needed && !starved ? make_attempt(connector) : NULL;
+    if (needed && attempt == NULL) {
         connector_failed(connector, DW_NO_MEMORY, ENOMEM);
         return;
     }

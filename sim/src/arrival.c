@@ -34,7 +34,8 @@ void sim_arrival_refusal_lost(sim_end *client) {
 static void syn_arrives(sim_end *server) {
     sim_end *client = peer_of(server);
     sim_conn *conn = conn_of(server);
-    sim_listener *listener = sim_listener_find(end_host(server), server->port, conn_of(server)->family);
+    sim_listener *listener =
+        sim_listener_find(end_host(server), server->port, conn_of(server)->family);
     if ((client->flags & (E_CLOSED | E_DEAD)) != 0) {
         server->flags |= E_CLOSED;
         sim_flight_drop_first(server);
@@ -81,7 +82,8 @@ static void syn_ack_arrives(sim_end *client) {
 }
 
 static void ack_arrives(sim_end *server) {
-    sim_listener *listener = sim_listener_find(end_host(server), server->port, conn_of(server)->family);
+    sim_listener *listener =
+        sim_listener_find(end_host(server), server->port, conn_of(server)->family);
     if (listener != NULL && listener->accept_count > listener->backlog) {
         sim_flight_lose_first(server); /* Linux drops this too while the accept queue is full */
         return;
@@ -124,7 +126,8 @@ bool sim_arrival_data(sim_end *to, sim_segment *segment) {
     return true;
 }
 
-/* Somebody in between resets both; when he has closed before, only the sender is left to be told. */
+/* Somebody in between resets both; when he has closed before, only the sender is left to be told.
+ */
 static void reset_between(sim_end *to) {
     sim_flight_drop(to);
     sim_flight_reset(to);
@@ -197,13 +200,8 @@ static void arrives_nowhere(sim_end *to) {
     }
 }
 
-void sim_stream_arrival(sim_event *event) {
-    sim_segment *first = DW_CONTAINER_OF(event, sim_segment, event);
-    sim_end *to = first->to, *from = peer_of(to);
-    sim_stream_mark_packet(to, first);
-    if (sim_straight_arrival(to, first)) {
-        return;
-    }
+void sim_arrival_any(sim_end *to, const sim_segment *first) {
+    sim_end *from = peer_of(to);
     if (from->link->special) {
         if (!sim_rules_admit_packet(to)) {
             return;

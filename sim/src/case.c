@@ -8,8 +8,8 @@
 #define _POSIX_C_SOURCE 200809L
 #endif
 #include "case.h"
-#include "runner_child.h"
 #include "finding.h"
+#include "runner_child.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -146,15 +146,21 @@ void sim_who_format(char *out, size_t size, sim_who who) {
     }
 }
 
+static uint64_t link_hash(sim_link *link) {
+    if (link->name_hash == 0) {
+        char name[SIM_WHO_MAX];
+        link_format(name, sizeof(name), link);
+        link->name_hash = sim_hash_text(HASH_START, name);
+    }
+    return link->name_hash;
+}
+
 static uint64_t who_hash(sim_who who) {
-    const sim_link *link = who.object;
     switch (who.kind) {
     case WHO_FLOW:
         return sim_stream_hash((sim_end *)(uintptr_t)who.object);
     case WHO_LINK:
-        return sim_hash_text(
-            sim_hash_text(sim_hash_text(sim_hash_text(HASH_START, "link "), link->from->name), ">"),
-            link->to->name);
+        return link_hash((sim_link *)(uintptr_t)who.object);
     case WHO_HOST:
         return ((const dw_host *)who.object)->name_hash;
     case WHO_WORLD:
@@ -212,6 +218,15 @@ static void take(dw_world *world, sim_kind kind, sim_who who, const char *what, 
     }
 }
 
+/* Of the kind's name, in nearly all draws: remembered. */
+static uint64_t what_hash(sim_choices *choices, sim_kind kind, const char *what) {
+    if (choices->what[kind] != what) {
+        choices->what[kind] = what;
+        choices->what_hash[kind] = sim_hash_text(HASH_START, what);
+    }
+    return choices->what_hash[kind];
+}
+
 uint64_t sim_choice_draw(dw_world *world, sim_kind kind, sim_who who, const char *what,
                          uint64_t *counter, uint64_t options) {
     sim_choices *choices = &world->choices;
@@ -225,7 +240,9 @@ uint64_t sim_choice_draw(dw_world *world, sim_kind kind, sim_who who, const char
     if (choices->source.kind == SIM_CALM) {
         return 0;
     }
-    uint64_t key = key_of(who_hash(who), sim_hash_text(HASH_START, what), nth);
+    uint64_t what_is =
+        kind == SIM_USER ? sim_hash_text(HASH_START, what) : what_hash(choices, kind, what);
+    uint64_t key = key_of(who_hash(who), what_is, nth);
     uint64_t value = choices->source.kind == SIM_SEED ? draw_seed(choices, kind, key, options)
                                                       : table_get(choices, key);
     uint64_t largest = options > 0 ? options - 1 : (uint64_t)DW_TIME_MAX;

@@ -27,10 +27,12 @@ static void format_end(char *out, size_t size, const sim_end *end) {
 }
 
 void sim_stream_format(char *out, size_t size, const sim_end *from) {
-    char a[SIM_WHO_MAX], b[SIM_WHO_MAX];
-    format_end(a, sizeof(a), from);
-    format_end(b, sizeof(b), peer_of((sim_end *)(uintptr_t)from));
-    snprintf(out, size, "%s>%s", a, b);
+    format_end(out, size, from);
+    size_t len = strlen(out);
+    if (len + 1 < size) {
+        out[len] = '>';
+        format_end(out + len + 1, size - len - 1, peer_of((sim_end *)(uintptr_t)from));
+    }
 }
 
 uint64_t sim_stream_hash(sim_end *from) {

@@ -26,8 +26,8 @@ enum { SIM_WHO_MAX = 160, SIM_WHAT_MAX = 40 };
  * closes its stdin unread. kill: 1 = it is killed now. Of names: name: 1 = no such name, 2 = the
  * name server fails, 3 = it does not answer, 4 = an address that nobody has, 5 = another host's.
  * name-late: how much later the answer comes, ns. Of the world: unclog: which of the links that
- * swizzle-clog holds is released, counted from the one held last. New kinds stand behind the old ones: what a seed
- * draws of a kind depends on its place. */
+ * swizzle-clog holds is released, counted from the one held last. New kinds stand behind the old
+ * ones: what a seed draws of a kind depends on its place. */
 #define SIM_KIND_TABLE(X)                \
     X(LATENCY, "latency", true)          \
     X(CUT, "cut", false)                 \

@@ -41,13 +41,16 @@ static dw_time dropped(sim_end *from, sim_segment *segment) {
 
 /* Sends a segment that is made already, in order behind what is in flight. */
 void sim_flight_send(sim_end *from, sim_segment *segment) {
+    if (conn_of(from)->name != NULL) {
+        sim_unix_deliver(peer_of(from), segment);
+    } else {
+        sim_flight_launch(from, segment, sim_link_carry(from->link, segment->len, false));
+    }
+}
+
+void sim_flight_launch(sim_end *from, sim_segment *segment, dw_time at) {
     dw_world *world = end_world(from);
     sim_end *to = peer_of(from);
-    if (conn_of(from)->name != NULL) {
-        sim_unix_deliver(to, segment);
-        return;
-    }
-    dw_time at = sim_link_carry(from->link, segment->len, false);
     const sim_segment *last = to->flight;
     if (at == DW_TIME_MAX) {
         at = dropped(from, segment);
@@ -164,8 +167,8 @@ void sim_flight_lose_first(sim_end *to) {
     }
     sim_flow_trace(from, ' ',
                    chain_first(to->flight)->packet == PACKET_SYN ? "SYN lost"
-                   : tries < tries_max                   ? "lost, will be sent again"
-                                                         : "lost for the last time");
+                   : tries < tries_max                           ? "lost, will be sent again"
+                                                                 : "lost for the last time");
     sim_flight_delay(to, world->now + (handshake ? SYN_RETRY_FIRST << tries : retry_wait(tries)));
 }
 

@@ -63,11 +63,13 @@ typedef struct sim_counter {
 
 typedef struct sim_choices {
     sim_source source;
-    uint32_t active;               /* bit per sim_kind that is drawn at all in this run */
-    uint32_t offered;              /* bit per sim_kind to record offers of */
-    uint32_t rate[SIM_KIND_COUNT]; /* seed: out of 2^32 */
-    uint64_t *table;               /* list: open addressing, key then value */
-    size_t table_room;             /* a power of two, in pairs */
+    uint32_t active;                  /* bit per sim_kind that is drawn at all in this run */
+    uint32_t offered;                 /* bit per sim_kind to record offers of */
+    uint32_t rate[SIM_KIND_COUNT];    /* seed: out of 2^32 */
+    const char *what[SIM_KIND_COUNT]; /* a constant that was hashed, and its hash */
+    uint64_t what_hash[SIM_KIND_COUNT];
+    uint64_t *table;   /* list: open addressing, key then value */
+    size_t table_room; /* a power of two, in pairs */
     sim_list taken;
     sim_counter *counters;
     size_t counter_count, counter_room;
@@ -124,10 +126,11 @@ struct sim_link {
     dw_time down_until; /* partitioned until then; DW_TIME_MAX: until repaired */
     size_t mtu;         /* 0: none */
     uint64_t latency_draws, partition_draws;
-    bool shaped;  /* has some of what follows */
-    bool holding; /* what arrives waits */
-    bool special; /* what arrives is to be looked at: shaped, holding, or a rule */
-    uint32_t loss; /* out of DW_LOSS_ALL */
+    uint64_t name_hash; /* of what draws know it by; 0: not computed yet */
+    bool shaped;        /* has some of what follows */
+    bool holding;       /* what arrives waits */
+    bool special;       /* what arrives is to be looked at: shaped, holding, or a rule */
+    uint32_t loss;      /* out of DW_LOSS_ALL */
     dw_time jitter;
     uint64_t bandwidth; /* bytes per second; 0: no limit */
     uint64_t queue_max; /* bytes; 0: no limit */
@@ -222,7 +225,7 @@ typedef struct sim_aside {
     sim_event ready;
     sim_end *end;
     sim_segment *blocked; /* from this end, not sent yet */
-    sim_watched *watch;     /* NULL: its program has promised nothing */
+    sim_watched *watch;   /* NULL: its program has promised nothing */
     uint64_t flow_hash;   /* 0: not computed yet */
     uint64_t cuts, joins, resets, closes, writes;
     uint64_t refuses, syn_drops; /* of the connection; the client's */
@@ -252,7 +255,7 @@ struct sim_conn {
     sim_end end[2];
     struct {
         sim_end *next, **place;
-    } of_host[2]; /* in each end's host->ends */
+    } of_host[2];           /* in each end's host->ends */
     sim_listener *listener; /* while in its queue */
     sim_conn *next_accept;  /* in that, or among free ones */
     const sim_name *name;   /* UNIX: where it was made; NULL: TCP */
@@ -407,7 +410,6 @@ enum {
 typedef struct sim_piece {
     struct sim_piece *next;
 } sim_piece;
-
 
 typedef struct sim_memory {
     sim_block *free_blocks[BLOCK_CLASSES];
@@ -572,8 +574,8 @@ struct dw_world {
     uint32_t stuck_max;
     uint64_t events_max;
     const char *last_call; /* where the delayed call that ran last was armed */
-    dw_host *turn_host; /* whose program ran last, at this instant */
-    sim_end *turn_end;  /* for what; NULL: for something else than a stream */
+    dw_host *turn_host;    /* whose program ran last, at this instant */
+    sim_end *turn_end;     /* for what; NULL: for something else than a stream */
     size_t memory_max, unsent_max;
     sim_watched *watches, *watches_tail; /* oracle.h */
     size_t watch_count;

@@ -12,7 +12,8 @@
  * shared library, and every user would need the flag.
  *
  * Invariant: only while a host's program runs on this thread (sim_inside) is a call judged; outside
- * it does what it always did. Linux with ELF; elsewhere nothing is judged.
+ * it does what it always did (but for rand and its kin in a static program: those come from
+ * getrandom there). Linux with ELF; elsewhere nothing is judged.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1

@@ -129,8 +129,8 @@ void sim_days_free(sim_days *days);
 
 typedef struct sim_queue {
     sim_lanes lanes;
-    unsigned current; /* a lane whose first key is the first of all if it is below `limit` */
-    dw_time limit;    /* no key anywhere else is due before */
+    unsigned current;    /* a lane whose first key is the first of all if it is below `limit` */
+    dw_time limit;       /* no key anywhere else is due before */
     sim_queue_key *near; /* [head, end) in order, with gaps */
     size_t head, end, room, live;
     bool spread; /* days and heap are in use */

@@ -149,8 +149,8 @@ static bool out_of_descriptors(dw_host *host) {
     return out;
 }
 
-/* As on the live wire, which gives up a reserve for it: accepted and closed. Like Linux, which looks
- * for a descriptor first, but the live wire then finds the queue empty, too. */
+/* As on the live wire, which gives up a reserve for it: accepted and closed. Like Linux, which
+ * looks for a descriptor first, but the live wire then finds the queue empty, too. */
 static int accept_and_drop(sim_conn *conn) {
     conn->end[1].flags |= E_OPEN;
     sim_stream_close(&conn->end[1], false);

@@ -4,13 +4,14 @@
  * before it. Most packets go this way.
  *
  * Invariant: whatever goes this way has the same effect, hash and order as by stream.c, flight.c
- * and arrival.c, which do all the rest; here no choice is drawn. Called by socket.c and arrival.c.
+ * and arrival.c, which do all the rest; no choice but that of latency is drawn here. Called by
+ * socket.c and world.c.
  */
 #include "stream.h"
 
 /* Kinds that are drawn about data when it is sent, or when it arrives and is read. */
-#define SENDING_KINDS  (1u << SIM_WRITE | 1u << SIM_LATENCY)
-#define ARRIVING_KINDS                                                                             \
+#define SENDING_KINDS (1u << SIM_WRITE)
+#define ARRIVING_KINDS \
     (1u << SIM_PARTITION | 1u << SIM_RESET | 1u << SIM_CLOSE | 1u << SIM_JOIN | 1u << SIM_CUT)
 
 /* As much as one segment holds on a link of any kind. */
@@ -31,18 +32,21 @@ bool sim_straight_send(sim_end *from, const struct iovec *piece) {
         len + to->outstanding > world->receive_buffer) {
         return false;
     }
+    dw_time at = choice_active(world, SIM_LATENCY) ? sim_link_carry(from->link, len, false)
+                                                   : time_add(world->now, link->latency);
     sim_segment *segment = sim_segment_new(world, len), *last = to->flight;
-    dw_time at = time_add(world->now, link->latency);
     segment->packet = PACKET_DATA;
-    segment->to = to;
-    segment->event.at = last != NULL && last->event.at > at ? last->event.at : at;
-    segment->event.sequence = ++world->sequence;
     memcpy(segment->data, piece->iov_base, len);
+    if (last != NULL || at == DW_TIME_MAX) {
+        sim_flight_launch(from, segment, at);
+        return true;
+    }
+    segment->to = to;
+    segment->event.at = at;
+    segment->event.sequence = ++world->sequence;
     chain_add(&to->flight, segment);
     to->outstanding += (uint32_t)len;
-    if (last == NULL) {
-        sim_queue_add(&world->queue, &segment->event);
-    }
+    sim_queue_add(&world->queue, &segment->event);
     return true;
 }
 
@@ -70,21 +74,30 @@ static void hand_over(sim_end *to, dw_host *host, sim_segment *segment) {
     sim_stream_release(conn_of(to));
 }
 
-bool sim_straight_arrival(sim_end *to, sim_segment *segment) {
+static bool passes(sim_end *to, const sim_segment *segment, const dw_host *host) {
     const unsigned special =
         E_CLOSED | E_DEAD | E_HELD | E_BETWEEN | E_KEEP_ALIVE | E_FIN_SEEN | E_VANISHED;
     const sim_end *from = peer_of(to);
     const sim_link *link = from->link;
-    dw_host *host = link->to;
     const dw_world *world = host->world;
-    if (segment->packet != PACKET_DATA || (to->flags & special) != 0 ||
-        (world->choices.active & ARRIVING_KINDS) != 0 || link->special ||
-        link->down_until > world->now || world->nagle || to->queue != NULL || has_blocked(from) ||
-        !reader_is_there(to, host, world->now)) {
-        return false;
+    return segment->packet == PACKET_DATA && (to->flags & special) == 0 &&
+           (world->choices.active & ARRIVING_KINDS) == 0 && !link->special &&
+           link->down_until <= world->now && !world->nagle && to->queue == NULL &&
+           !has_blocked(from) && reader_is_there(to, host, world->now);
+}
+
+void sim_stream_arrival(sim_event *event) {
+    sim_segment *segment = DW_CONTAINER_OF(event, sim_segment, event);
+    sim_end *to = segment->to;
+    dw_host *host = end_host(to);
+    sim_stream_mark_packet(to, segment);
+    if (!passes(to, segment, host)) {
+        sim_arrival_any(to, segment);
+        return;
     }
     chain_take(&to->flight);
-    sim_flight_schedule(to);
+    if (to->flight != NULL) {
+        sim_flight_schedule(to);
+    }
     hand_over(to, host, segment);
-    return true;
 }

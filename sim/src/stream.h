@@ -18,9 +18,9 @@ enum { SYN_RETRIES = 6 };
 /* Draws a choice of the flow that `from` sends, if its kind is active. `counter` is a member of the
  * aside of `holder`. */
 uint64_t sim_flow_draw_active(sim_end *from, sim_kind kind, uint64_t *counter, uint64_t options);
-#define sim_flow_draw(from, kind, holder, counter, options)                                        \
-    (choice_active(end_world(from), (kind))                                                        \
-         ? sim_flow_draw_active((from), (kind), &sim_end_aside(holder)->counter, (options))        \
+#define sim_flow_draw(from, kind, holder, counter, options)                                 \
+    (choice_active(end_world(from), (kind))                                                 \
+         ? sim_flow_draw_active((from), (kind), &sim_end_aside(holder)->counter, (options)) \
          : 0)
 /* A line about that flow in the timeline, if there is one. */
 void sim_flow_trace(sim_end *from, char mark, const char *text);
@@ -65,6 +65,8 @@ static inline void sim_stream_mark(dw_world *world, const sim_end *end, const ui
 void sim_flight_schedule(sim_end *to);
 /* Sends a segment, taken, or a packet without data, in order behind what is in flight. */
 void sim_flight_send(sim_end *from, sim_segment *segment);
+/* A segment that the link carries until `at`; DW_TIME_MAX: it is dropped. */
+void sim_flight_launch(sim_end *from, sim_segment *segment, dw_time at);
 void sim_flight_send_empty(sim_end *from, sim_packet packet);
 /* Sends a reset, or a window update, beside the order of the stream. */
 void sim_flight_control(sim_end *from, bool window);
@@ -81,6 +83,8 @@ void sim_flight_send_again(sim_end *to);
 
 /* ---- arrival.c, stream.c ---- */
 
+/* The first packet in flight arrives, whatever it is. */
+void sim_arrival_any(sim_end *to, const sim_segment *first);
 /* The RST that would have refused a SYN was lost: the SYN is sent again. */
 void sim_arrival_refusal_lost(sim_end *client);
 /* Somebody in between answers the first packet in flight, a SYN, data or FIN: resets, or closes. */
@@ -98,8 +102,6 @@ void sim_stream_window_opens(sim_end *from);
 
 /* All of one piece, sent by a TCP; false: it takes the longer way, nothing has been done. */
 bool sim_straight_send(sim_end *from, const struct iovec *piece);
-/* Likewise the first packet in flight, which arrives. */
-bool sim_straight_arrival(sim_end *to, sim_segment *segment);
 
 /* ---- unix.c: connections within a host ---- */
 

@@ -9,9 +9,9 @@
 #define _GNU_SOURCE 1
 #endif
 #include "trial.h"
-#include "runner_child.h"
 #include "finding.h"
 #include "runfile.h"
+#include "runner_child.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -199,12 +199,11 @@ const char *sim_world_whom(const dw_world *world) {
 static void past_limit(dw_world *world) {
     if (world->stuck > world->stuck_max) {
         const char *who = sim_world_whom(world);
-        sim_world_finding(world, "livelock", who,
-                          "more than %u events and time does not pass; %s %s",
-                          (unsigned)world->stuck_max,
-                          world->last_call != NULL ? "the last delayed call was armed at"
-                                                   : "the last to run was",
-                          who);
+        sim_world_finding(
+            world, "livelock", who, "more than %u events and time does not pass; %s %s",
+            (unsigned)world->stuck_max,
+            world->last_call != NULL ? "the last delayed call was armed at" : "the last to run was",
+            who);
     } else {
         sim_world_finding(world, "endless", "world", "more than %llu events in one run",
                           (unsigned long long)world->events_max);

@@ -180,8 +180,9 @@ static inline void rig_connect(const char *const *pieces, dw_time pause) {
     rig_client.pause = pause;
     rig.client = dw_world_add_host(rig.world, "client", NULL, NULL);
     dw_client_factory_init(&rig_client.factory, &rig_client_factory);
-    dw_reactor_connect_tcp(dw_host_reactor(rig.client), "server", RIG_PORT, &rig_client.factory, 0,
-                           NULL, NULL);
+    int error = dw_reactor_connect_tcp(dw_host_reactor(rig.client), "server", RIG_PORT,
+                                       &rig_client.factory, 0, NULL, NULL);
+    rig_client.over = error != 0;
 }
 
 #endif

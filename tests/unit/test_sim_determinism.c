@@ -98,7 +98,9 @@ START_TEST(the_same_whether_traced_or_not) {
 }
 END_TEST
 
-/* Offers are only written down; they change nothing. */
+/* Offers are only written down; they change nothing. Without them most data goes the straight way
+ * (sim/src/straight.c) and events are taken without counting; here all of it goes the longer way.
+ */
 START_TEST(the_same_whether_offers_are_kept_or_not) {
     sim_runner *runner = sim_runner_new();
     sim_offers offers = {0};

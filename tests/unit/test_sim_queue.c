@@ -82,7 +82,9 @@ static void take_one(dw_time *now) {
     }
     size_t pick = draw(n);
     sim_event *expected = model_nth(pick);
-    sim_event *event = sim_queue_take(&queue, pick);
+    ck_assert_ptr_null(sim_queue_take_due(&queue, first->at - 1));
+    sim_event *event =
+        pick == 0 ? sim_queue_take_due(&queue, first->at) : sim_queue_take(&queue, pick);
     ck_assert_ptr_eq(event, expected);
     ck_assert_uint_eq(event->place, 0);
     queued[event - events] = false;
@@ -226,7 +228,8 @@ static void hold(size_t n, size_t kind, size_t steps) {
     }
     while (sim_queue_simultaneous(&queue, 1) == 1) {
         dw_time at = sim_queue_next_at(&queue);
-        sim_event *event = sim_queue_take(&queue, 0);
+        sim_event *event =
+            draw(8) == 0 ? sim_queue_take(&queue, 0) : sim_queue_take_due(&queue, DW_TIME_MAX);
         ck_assert_int_eq(event->at, at);
         ck_assert_uint_eq(event->place, 0);
         ck_assert(earlier(&last, event));
@@ -265,12 +268,53 @@ START_TEST(a_change_of_habits_keeps_the_order) {
         }
         sim_event last = {0};
         for (size_t i = 0; i < 30000; i++) {
-            sim_event *event = (sim_queue_next_at(&queue), sim_queue_take(&queue, 0));
+            sim_event *event = sim_queue_take_due(&queue, DW_TIME_MAX);
             ck_assert(earlier(&last, event));
             last = *event;
             crowd_add(event, last.at, (round + 1 + i / 10000) % 4);
         }
     }
+}
+END_TEST
+
+/* Delays of as many lengths as there are lanes, and more: each length by itself comes in order. */
+START_TEST(delays_of_a_few_lengths_come_in_order) {
+    static const dw_time lengths[] = {DW_USEC(20), DW_MSEC(1), DW_MSEC(40), DW_SEC(1), DW_SEC(30)};
+    sim_event last = {0};
+    dw_time now = 0;
+    for (size_t i = 0; i < 1000; i++) {
+        crowd[i].at = lengths[i % 5];
+        crowd[i].sequence = ++sequence;
+        sim_queue_add(&queue, &crowd[i]);
+    }
+    for (size_t i = 0; i < 50000; i++) {
+        sim_event *event = sim_queue_take_due(&queue, DW_TIME_MAX);
+        ck_assert(earlier(&last, event));
+        last = *event;
+        now = event->at;
+        event->at = now + lengths[(size_t)(event - crowd) % 5];
+        event->sequence = ++sequence;
+        sim_queue_add(&queue, event);
+    }
+}
+END_TEST
+
+/* A deadline that is moved again and again costs no memory: its gaps are closed up. */
+START_TEST(moving_one_event_leaves_no_gaps_behind) {
+    add(0, DW_SEC(1000));
+    for (size_t i = 0; i < 100000; i++) {
+        sim_queue_remove(&queue, &events[1]);
+        add(1, DW_SEC(2000) + (dw_time)i);
+        sim_queue_remove(&queue, &events[2]);
+        add(2, DW_SEC(2000) + (dw_time)i);
+    }
+    for (size_t i = 0; i < SIM_LANES; i++) {
+        ck_assert_uint_le(queue.lanes.lane[i].room, 64);
+    }
+    ck_assert_ptr_eq(sim_queue_take_due(&queue, DW_TIME_MAX), &events[0]);
+    ck_assert_ptr_eq(sim_queue_take_due(&queue, DW_TIME_MAX), &events[1]);
+    ck_assert_ptr_eq(sim_queue_take_due(&queue, DW_TIME_MAX), &events[2]);
+    ck_assert_ptr_null(sim_queue_take_due(&queue, DW_TIME_MAX));
 }
 END_TEST
 
@@ -304,6 +348,8 @@ int main(void) {
     tcase_add_test(tc, a_batch_that_goes_on_and_on_keeps_its_order);
     tcase_add_loop_test(tc, every_spread_of_times_comes_out_in_order, 0, 6);
     tcase_add_test(tc, a_change_of_habits_keeps_the_order);
+    tcase_add_test(tc, delays_of_a_few_lengths_come_in_order);
+    tcase_add_test(tc, moving_one_event_leaves_no_gaps_behind);
     tcase_add_test(tc, the_nth_of_many_is_counted_without_gaps);
     suite_add_tcase(suite, tc);
     return run_suite(suite);

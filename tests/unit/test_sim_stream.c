@@ -193,8 +193,8 @@ static dw_protocol *count_and_refuse(dw_factory *factory, const dw_address *peer
     return NULL;
 }
 
-/* Three at once find room for one SYN each, but the queue takes only two of them at a time: one more
- * than its backlog. */
+/* Three at once find room for one SYN each, but the queue takes only two of them at a time: one
+ * more than its backlog. */
 CALM_TEST(simultaneous_handshakes_do_not_overfill_the_backlog) {
     dw_host *server = dw_world_add_host(w, "server", NULL, NULL);
     side_init(&p.server, dw_host_reactor(server));

@@ -75,12 +75,12 @@ void dw_host_step_clock(dw_host *host, dw_time by);
  * wire, which keeps a descriptor in reserve for that. Pipes and files do not count. */
 void dw_host_set_descriptor_limit(dw_host *host, size_t sockets);
 
-/* The ports that are given to who connects, sends or binds without one, the first to the last (Linux:
- * ip_local_port_range); default 32768 to 60999. Those of TCP: a port may lead to several destinations at
- * once, but not twice to the same; without one left connecting fails with EADDRNOTAVAIL, binding
- * with EADDRINUSE. Who closes a connection first keeps its port from being used for the same
- * destination, or bound, for DW_TIME_WAIT; only listeners may bind over that of connections that
- * came to them. */
+/* The ports that are given to who connects, sends or binds without one, the first to the last
+ * (Linux: ip_local_port_range); default 32768 to 60999. Those of TCP: a port may lead to several
+ * destinations at once, but not twice to the same; without one left connecting fails with
+ * EADDRNOTAVAIL, binding with EADDRINUSE. Who closes a connection first keeps its port from being
+ * used for the same destination, or bound, for DW_TIME_WAIT; only listeners may bind over that of
+ * connections that came to them. */
 #define DW_TIME_WAIT DW_SEC(60) /* Linux: TCP_TIMEWAIT_LEN */
 void dw_host_set_ports(dw_host *host, uint16_t first, uint16_t last);
 
@@ -92,8 +92,8 @@ void dw_host_set_ports(dw_host *host, uint16_t first, uint16_t last);
 /* What a name server says. */
 typedef struct dw_name_answer {
     dw_address addresses[DW_NAME_ADDRESSES_MAX]; /* in this order; DW_ADDRESS_NONE is left out */
-    int error;     /* instead: an errno, EAGAIN when the server fails; default ENODATA when there are
-                      no addresses */
+    int error; /* instead: an errno, EAGAIN when the server fails; default ENODATA when there are
+                  no addresses */
     dw_time delay; /* until it is there; 0: DW_LOOKUP_TIME. Who asks gives up after 20 s. */
 } dw_name_answer;
 
@@ -102,7 +102,8 @@ typedef struct dw_name_answer {
  * no such name. Without this, a host's name is its IPv4 address. `answers` are copied.
  *
  *     dw_world_set_name(w, "www", DW_FAMILY_IPV6,
- *                       (dw_name_answer[]){{.addresses = {dw_host_address6(a)}, .delay = DW_MSEC(30)},
+ *                       (dw_name_answer[]){{.addresses = {dw_host_address6(a)}, .delay =
+ * DW_MSEC(30)},
  *                                          {.error = EAGAIN}},
  *                       2);
  */
@@ -167,10 +168,10 @@ bool dw_world_set_weather(dw_world *world, const char *name);
 /* Their names; NULL behind the last. */
 const char *const *dw_world_weather_names(void);
 
-/* Nagle's algorithm (RFC 9293, section 3.7.4), for connections without no-delay: a small write waits
- * while an earlier one is not acknowledged, 40 ms and a round trip when the peer writes nothing
- * (Linux's delayed acknowledgements). Off at first: it makes every write, write, read late, and
- * scenarios should ask for that; the live wire has it always. */
+/* Nagle's algorithm (RFC 9293, section 3.7.4), for connections without no-delay: a small write
+ * waits while an earlier one is not acknowledged, 40 ms and a round trip when the peer writes
+ * nothing (Linux's delayed acknowledgements). Off at first: it makes every write, write, read late,
+ * and scenarios should ask for that; the live wire has it always. */
 void dw_world_set_nagle(dw_world *world, bool on);
 
 /* Keep-alive, for connections that have it on: after how long without a word it probes the peer,
@@ -247,8 +248,8 @@ void dw_world_heal(dw_world *world);
 void dw_world_set_buffers(dw_world *world, size_t send, size_t receive);
 
 /* The largest IP packet, in bytes, that passes between two hosts, both ways; 0: any, the default. A
- * datagram over IPv4 has 28 bytes of headers. Streams cut themselves to fit. A larger datagram would
- * travel in fragments, which many networks drop (RFC 8900): here it is lost, in silence. */
+ * datagram over IPv4 has 28 bytes of headers. Streams cut themselves to fit. A larger datagram
+ * would travel in fragments, which many networks drop (RFC 8900): here it is lost, in silence. */
 void dw_world_set_mtu(dw_world *world, dw_host *a, dw_host *b, size_t mtu);
 
 /* Linux's net.core.rmem_default. */
