@@ -6,6 +6,7 @@
  * drawn at all.
  */
 #include "datagram.h"
+#include "text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +21,9 @@ uint64_t sim_hash_text(uint64_t hash, const char *text) {
     return hash;
 }
 
+/* `what`: mixed once already. */
 static uint64_t key_of(uint64_t who, uint64_t what, uint64_t nth) {
-    uint64_t key = mix64(mix64(who ^ mix64(what)) + nth);
+    uint64_t key = mix64(mix64(who ^ what) + nth);
     return key != 0 ? key : 1;
 }
 
@@ -63,7 +65,8 @@ static void begin_list(sim_choices *choices, const sim_list *list) {
     memset(choices->table, 0, choices->table_room * 2 * sizeof(uint64_t));
     for (size_t i = 0; i < list->count; i++) {
         const sim_deviation *d = &list->items[i];
-        uint64_t who = sim_hash_text(HASH_START, d->who), what = sim_hash_text(HASH_START, d->what);
+        uint64_t who = sim_hash_text(HASH_START, d->who);
+        uint64_t what = mix64(sim_hash_text(HASH_START, d->what));
         table_put(choices, key_of(who, what, d->nth), d->value);
         choices->active |= 1u << sim_kind_of(d->what);
     }
@@ -110,7 +113,7 @@ static uint64_t seed_value(sim_kind kind, uint64_t r, uint64_t options) {
 
 static uint64_t draw_seed(const sim_choices *choices, sim_kind kind, uint64_t key,
                           uint64_t options) {
-    uint64_t r = mix64(key ^ mix64(choices->source.seed));
+    uint64_t r = mix64(key ^ choices->seed_mixed);
     if ((uint32_t)r >= choices->rate[kind]) {
         return 0;
     }
@@ -120,7 +123,11 @@ static uint64_t draw_seed(const sim_choices *choices, sim_kind kind, uint64_t ke
 /* ---- Names ---- */
 
 static void link_format(char *out, size_t size, const sim_link *link) {
-    snprintf(out, size, "link %s>%s", link->from->name, link->to->name);
+    sim_text text = sim_text_begin(out, size);
+    sim_text_add(&text, "link ");
+    sim_text_add(&text, link->from->name);
+    sim_text_add(&text, ">");
+    sim_text_add(&text, link->to->name);
 }
 
 void sim_who_format(char *out, size_t size, sim_who who) {
@@ -201,7 +208,8 @@ static void take(dw_world *world, sim_kind kind, sim_who who, const char *what, 
     const sim_run_options *options = choices->options;
     sim_deviation d = {.nth = nth, .value = value};
     sim_who_format(d.who, sizeof(d.who), who);
-    snprintf(d.what, sizeof(d.what), "%s", what);
+    sim_text text = sim_text_begin(d.what, sizeof(d.what));
+    sim_text_add(&text, what);
     if (options->on_deviation != NULL) {
         options->on_deviation(options->on_deviation_user, &d);
     }
@@ -222,7 +230,7 @@ static void take(dw_world *world, sim_kind kind, sim_who who, const char *what, 
 static uint64_t what_hash(sim_choices *choices, sim_kind kind, const char *what) {
     if (choices->what[kind] != what) {
         choices->what[kind] = what;
-        choices->what_hash[kind] = sim_hash_text(HASH_START, what);
+        choices->what_hash[kind] = mix64(sim_hash_text(HASH_START, what));
     }
     return choices->what_hash[kind];
 }
@@ -241,7 +249,7 @@ uint64_t sim_choice_draw(dw_world *world, sim_kind kind, sim_who who, const char
         return 0;
     }
     uint64_t what_is =
-        kind == SIM_USER ? sim_hash_text(HASH_START, what) : what_hash(choices, kind, what);
+        kind == SIM_USER ? mix64(sim_hash_text(HASH_START, what)) : what_hash(choices, kind, what);
     uint64_t key = key_of(who_hash(who), what_is, nth);
     uint64_t value = choices->source.kind == SIM_SEED ? draw_seed(choices, kind, key, options)
                                                       : table_get(choices, key);
@@ -297,6 +305,7 @@ uint32_t sim_choice_user(dw_world *world, sim_who who, uint64_t hash, const char
 void sim_choices_begin(dw_world *world, const sim_source *source, const sim_run_options *options) {
     sim_choices *choices = &world->choices;
     choices->source = *source;
+    choices->seed_mixed = mix64(source->seed);
     choices->options = options;
     choices->active = choices->offered = 0;
     choices->taken.count = 0;

@@ -7,32 +7,34 @@
  */
 #include "datagram.h"
 #include "stream.h"
+#include "text.h"
 
 #include <stdio.h>
 
 /* ---- Names ---- */
 
-static void format_end(char *out, size_t size, const sim_end *end) {
+static void add_end(sim_text *text, const sim_end *end) {
     const sim_conn *conn = conn_of((sim_end *)(uintptr_t)end);
+    const char *host = end_host(end)->name;
+    sim_text_add(text, host);
+    sim_text_add(text, ":");
     if (end->side == 0) {
-        snprintf(out, size, "%s:%llu", end_host(end)->name, (unsigned long long)conn->ordinal);
+        sim_text_add_number(text, conn->ordinal);
     } else if (conn->name != NULL) {
         char path[DW_UNIX_PATH_MAX + 1];
-        size_t others = 2 * strlen(end_host(end)->name) + sizeof(":>:18446744073709551615");
+        size_t others = 2 * strlen(host) + sizeof(":>:18446744073709551615");
         size_t room = SIM_WHO_MAX - others < sizeof(path) ? SIM_WHO_MAX - others : sizeof(path);
-        snprintf(out, size, "%s:%s", end_host(end)->name, sim_name_text(path, room, conn->name));
+        sim_text_add(text, sim_name_text(path, room, conn->name));
     } else {
-        snprintf(out, size, "%s:%u", end_host(end)->name, (unsigned)end->port);
+        sim_text_add_number(text, end->port);
     }
 }
 
 void sim_stream_format(char *out, size_t size, const sim_end *from) {
-    format_end(out, size, from);
-    size_t len = strlen(out);
-    if (len + 1 < size) {
-        out[len] = '>';
-        format_end(out + len + 1, size - len - 1, peer_of((sim_end *)(uintptr_t)from));
-    }
+    sim_text text = sim_text_begin(out, size);
+    add_end(&text, from);
+    sim_text_add(&text, ">");
+    add_end(&text, peer_of((sim_end *)(uintptr_t)from));
 }
 
 uint64_t sim_stream_hash(sim_end *from) {

@@ -12,17 +12,44 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { NAMES_FIRST = 16 };
+
 typedef enum host_end_kind { END_NONE, END_KILL, END_CRASH } host_end_kind;
 
 /* ---- Names and addresses ---- */
 
-dw_host *sim_host_by_name(dw_world *world, const char *name) {
-    for (dw_host *host = world->hosts; host != NULL; host = host->next) {
-        if (strcmp(host->name, name) == 0) {
-            return host;
-        }
+/* Where the host of that name stands in the table, or would: the first one of the name. */
+static dw_host **name_place(dw_world *world, const char *name, uint64_t hash) {
+    size_t i = mix64(hash) & (world->name_room - 1);
+    dw_host *host;
+    while ((host = world->names[i]) != NULL &&
+           (host->name_hash != hash || strcmp(host->name, name) != 0)) {
+        i = (i + 1) & (world->name_room - 1);
     }
-    return NULL;
+    return &world->names[i];
+}
+
+dw_host *sim_host_by_name(dw_world *world, const char *name) {
+    return world->name_room > 0 ? *name_place(world, name, sim_hash_text(HASH_START, name)) : NULL;
+}
+
+static void put_name(dw_world *world, dw_host *host) {
+    dw_host **place = name_place(world, host->name, host->name_hash);
+    *place = *place != NULL ? *place : host;
+}
+
+/* Lists the world's newest host; at most half of the table is in use. */
+static void list_name(dw_world *world, dw_host *host) {
+    if (world->host_count * 2 <= world->name_room) {
+        put_name(world, host);
+        return;
+    }
+    world->name_room = world->name_room > 0 ? world->name_room * 4 : NAMES_FIRST;
+    world->names = sim_world_alloc(world, world->name_room * sizeof(*world->names));
+    memset(world->names, 0, world->name_room * sizeof(*world->names));
+    for (dw_host *each = world->hosts; each != NULL; each = each->next) {
+        put_name(world, each);
+    }
 }
 
 /* The network's part of IPv6 addresses: a unique local one (RFC 4193). The host's IPv4 address
@@ -241,6 +268,7 @@ dw_host *dw_world_add_host(dw_world *world, const char *name, dw_boot_fn boot_fn
         world->hosts = host;
     }
     world->hosts_tail = host;
+    list_name(world, host);
     boot(host);
     return host;
 }

@@ -68,6 +68,7 @@ typedef struct sim_choices {
     uint32_t rate[SIM_KIND_COUNT];    /* seed: out of 2^32 */
     const char *what[SIM_KIND_COUNT]; /* a constant that was hashed, and its hash */
     uint64_t what_hash[SIM_KIND_COUNT];
+    uint64_t seed_mixed;
     uint64_t *table;   /* list: open addressing, key then value */
     size_t table_room; /* a power of two, in pairs */
     sim_list taken;
@@ -547,6 +548,8 @@ struct dw_world {
     dw_host *hosts, *hosts_tail;
     dw_host **host_table; /* by index */
     size_t host_count, host_room;
+    dw_host **names; /* a table of name_room places, a power of two */
+    size_t name_room;
     sim_record *records;          /* names that the scenario has set */
     struct sim_program *programs; /* those that were added last come first */
     const dw_scenario *scenario;

@@ -178,6 +178,17 @@ static inline sim_event *sim_queue_take_due(sim_queue *queue, dw_time until) {
     return sim_queue_take_first(queue, until);
 }
 
+/* Whether no other event is due at the instant of the first one, as far as that is plain to see. */
+static inline bool sim_queue_is_alone(const sim_queue *queue) {
+    const sim_lane *lane = &queue->lanes.lane[queue->current];
+    if (lane->live < 2) {
+        return false;
+    }
+    const sim_queue_key *first = lane_key(lane, lane->head);
+    const sim_queue_key *second = lane_key(lane, lane->head + 1);
+    return first->at < queue->limit && second->event != NULL && second->at > first->at;
+}
+
 /* The event that comes `n` behind the next one, as far as that is known already: to fetch what it
  * is about into the cache, no more. */
 static inline const sim_event *sim_queue_ahead(const sim_queue *queue, uint32_t n) {

@@ -81,7 +81,7 @@ void sim_world_reset(dw_world *world) {
     world->now = 0;
     world->sequence = world->hash = world->events = 0;
     world->hosts = world->hosts_tail = NULL;
-    world->host_count = 0;
+    world->host_count = world->name_room = 0;
     world->records = NULL;
     world->lent = NULL;
     world->programs = NULL;
@@ -211,7 +211,7 @@ static void past_limit(dw_world *world) {
 }
 
 static sim_event *take_event(dw_world *world, dw_time until) {
-    if (!choice_active(world, SIM_ORDER)) {
+    if (!choice_active(world, SIM_ORDER) || sim_queue_is_alone(&world->queue)) {
         return sim_queue_take_due(&world->queue, until);
     }
     return sim_queue_next_at(&world->queue) <= until
