@@ -193,7 +193,8 @@ struct side {
     unsigned callbacks_deep;
     bool raised; /* an exception is on its way */
     bool half_close, dispatch;
-    atomic_bool begun; /* the script's start has run */
+    bool begun;        /* the script's start runs, or has run */
+    atomic_bool ready; /* it has run: its ports can be found by the other side */
     bool stop_asked;   /* by the script */
     bool returned;     /* reactor.run did */
     bool muted;        /* the play is over */

@@ -16,14 +16,6 @@ if [ $# -eq 0 ]; then
 fi
 status=0
 output=$("$program" "--backend=$backend" "$@") || status=$?
-# Live situations run in real time, as the recordings did: a machine that stood still for a moment
-# gets a second look. The world's clock needs none.
-if [ "$status" -eq 1 ] && [ "$backend" != sim ]; then
-    printf '%s\n' "$output" | grep -v ' passed by rule' | head -40
-    echo "once more"
-    status=0
-    output=$("$program" "--backend=$backend" --jobs=4 "$@") || status=$?
-fi
 printf '%s\n' "$output"
 if [ "$status" -eq 0 ] && printf '%s\n' "$output" | grep -q '^0 passed, 0 failed, '; then
     exit 77

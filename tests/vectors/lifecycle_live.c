@@ -159,7 +159,7 @@ static void run_two(play *p) {
         side_trouble(server, "no thread");
         return;
     }
-    while (!atomic_load(&server->begun) && !atomic_load(&server->done)) {
+    while (!atomic_load(&server->ready) && !atomic_load(&server->done)) {
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     run_reactor(client);

@@ -50,6 +50,7 @@ static void begin(void *user) {
     s->begun = true;
     side_perform(&(context){.s = s}, json_object_get(s->script, "start"));
     side_caught(s);
+    atomic_store(&s->ready, true);
 }
 
 static void quiet(void *user, const char *line) {
