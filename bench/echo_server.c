@@ -65,11 +65,12 @@ static const dw_protocol_class echo_class = {
 
 static dw_protocol *echo_build(dw_factory *factory, const dw_address *peer) {
     (void)peer;
-    struct echo *echo = dw_new(((struct echo_factory *)factory)->reactor, struct echo);
+    struct echo *echo = dw_alloc(((struct echo_factory *)factory)->reactor, sizeof(*echo));
     if (echo == NULL) {
         return DW_PROTOCOL_FAILED;
     }
     dw_protocol_init(&echo->base, &echo_class);
+    echo->no_delay = false;
     return &echo->base;
 }
 

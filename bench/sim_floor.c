@@ -9,18 +9,13 @@
 #include "floor.h"
 #include "measure.h"
 #include "sim_load.h"
+#include "tiny.h"
 
 #include <run.h>
 
 #include <string.h>
 
-enum {
-    ROUNDS_DEFAULT = 7,
-    ROUNDS_MAX = 1001,
-    TINY_RUNS = 2000,
-    TINY_CLIENTS = 3,
-    TINY_MESSAGES = 20
-};
+enum { ROUNDS_DEFAULT = 7, ROUNDS_MAX = 1001, TINY_RUNS = 2000 };
 
 typedef struct contest {
     unsigned clients, messages, repeats; /* repeats: runs to be timed together */
@@ -37,13 +32,7 @@ static void echo(dw_world *world) {
         sim_load_run(world, what.clients, what.messages, &totals);
         return;
     }
-    dw_world_add_host(world, "server", echo_server_boot, NULL);
-    for (unsigned i = 0; i < what.clients; i++) {
-        static const char *const names[TINY_CLIENTS] = {"client-1", "client-2", "client-3"};
-        dw_host *host = dw_world_add_host(world, names[i], NULL, NULL);
-        echo_load_start(dw_host_reactor(host), "10.0.0.1", 1, what.messages, &totals);
-    }
-    dw_world_run_until_idle(world, DW_HOUR(24));
+    tiny_echo(world);
 }
 
 /* ---- One turn of each ---- */

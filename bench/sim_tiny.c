@@ -3,24 +3,16 @@
  * sim_tiny SECONDS: worlds of one server and three clients with 20 messages each, built, run and
  * torn down again and again for so long. The last line is `runs=<n> wall=<seconds>`.
  */
-#include "echo_load.h"
 #include "measure.h"
+#include "tiny.h"
 
-#include <drywire/sim.h>
 #include <run.h>
 
-enum { CLIENTS = 3, MESSAGES = 20, RUNS_PER_LOOK = 256 };
+enum { RUNS_PER_LOOK = 256 };
 
 static void tiny(dw_world *world) {
-    echo_totals totals = {0};
-    dw_world_add_host(world, "server", echo_server_boot, NULL);
-    static const char *const names[CLIENTS] = {"client-1", "client-2", "client-3"};
-    for (int i = 0; i < CLIENTS; i++) {
-        dw_host *host = dw_world_add_host(world, names[i], NULL, NULL);
-        echo_load_start(dw_host_reactor(host), "10.0.0.1", 1, MESSAGES, &totals);
-    }
-    dw_world_run_until_idle(world, DW_HOUR(1));
-    dw_always(world, totals.echoed == CLIENTS * MESSAGES, "every message comes back");
+    uint64_t echoed = tiny_echo(world);
+    dw_always(world, echoed == TINY_CLIENTS * TINY_MESSAGES, "every message comes back");
 }
 
 int main(int argc, char **argv) {

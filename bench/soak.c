@@ -4,7 +4,8 @@
  * at random over loopback, with echoes that are checked byte for byte, half closes, aborts on
  * either side, attempts that are given up, slow readers and silent ones. At the end all must be
  * over and nothing left: no descriptor, no memory, no delayed call; and while it ran, nobody who
- * waited for the wire may have waited longer than STARVED. The exit status tells.
+ * waited for the wire may have waited much longer than all did on the average. The exit status
+ * tells.
  *
  * Both ends are in this process, two descriptors a connection; where the limit on descriptors is
  * lower than asked for, there are as many connections as fit.
@@ -20,7 +21,14 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define STARVED     DW_SEC(20) /* the longest anybody may wait for the wire */
+/* Who waits for the wire longer than both has starved. How long a wait is depends on the machine
+ * and on what else it does, but on a fair poller they are alike: with 10,000 connections the
+ * longest is 3 to 6 times the mean on all three, and 0.5 to 3 seconds on two busy cores. A fault by
+ * which the io_uring one let some wait for a buffer again and again made it 26 times, 4.5 to 13
+ * seconds; the mean hardly changed. */
+#define STARVED_TIMES 12
+#define STARVED_LEAST DW_SEC(2)
+
 #define END_LIMIT   DW_SEC(60) /* the longest the end may take */
 #define NOT_HERE    77 /* the exit status when this system has no such poller: CTest's "skipped" */
 #define TICK        DW_MSEC(100)
@@ -70,8 +78,8 @@ static struct soak {
 
     unsigned long attempts, made, failed, by_plan[PLANS];
     unsigned long lost_done, lost_lost, lost_aborted, lost_other, wrong;
-    unsigned long long echoed;
-    dw_time longest;
+    unsigned long long echoed, waits;
+    dw_time longest, waited; /* of a wait; all of them together */
     size_t blocks, bytes, bytes_peak;
     char failure[100]; /* why the last attempt failed that did */
 } soak;
@@ -214,7 +222,15 @@ static void look_at(const struct slot *slot, dw_time now) {
 static void progress(struct slot *slot) {
     dw_time now = dw_reactor_now(soak.reactor);
     look_at(slot, now);
+    if (slot->open && !slot->waiting) {
+        soak.waits++;
+        soak.waited += now - slot->since;
+    }
     slot->since = now;
+}
+
+static dw_time mean_wait(void) {
+    return soak.waits > 0 ? soak.waited / (dw_time)soak.waits : 0;
 }
 
 static struct slot *slot_of(dw_protocol *p) {
@@ -473,7 +489,8 @@ static int judge(unsigned fds_before, unsigned fds_after) {
         {soak.wrong > 0, "bytes came back wrong"},
         {soak.lost_other > 0, "connections were lost for a reason that nobody gave"},
         {soak.stuck, "connections never ended"},
-        {soak.longest > STARVED, "a connection starved"},
+        {soak.longest > STARVED_LEAST && soak.longest / STARVED_TIMES > mean_wait(),
+         "a connection starved"},
         {fds_after != fds_before, "descriptors leaked"},
         {soak.blocks != 0 || soak.bytes != 0, "memory leaked"},
         {soak.made == 0, "nothing was ever connected"},
@@ -497,8 +514,9 @@ static void report(double seconds) {
     }
     printf("soak: ends: done %lu, lost %lu, aborted %lu\n", soak.lost_done, soak.lost_lost,
            soak.lost_aborted);
-    printf("soak: %.1f MB echoed, longest wait %.0f ms, memory at most %.1f MB\n",
-           (double)soak.echoed / 1e6, (double)soak.longest / 1e6, (double)soak.bytes_peak / 1e6);
+    printf("soak: %.1f MB echoed, longest wait %.0f ms (mean %.1f ms), memory at most %.1f MB\n",
+           (double)soak.echoed / 1e6, (double)soak.longest / 1e6, (double)mean_wait() / 1e6,
+           (double)soak.bytes_peak / 1e6);
 }
 
 int main(int argc, char **argv) {

@@ -5,9 +5,16 @@
  *     timers [CALLS [ROUNDS]]
  *
  * CALLS (a million) with random delays are scheduled, moved, cancelled, scheduled again and run;
- * then as many without a delay. ROUNDS (3) take turns among the libraries. Prints the median of
- * each, in ns per call. Each library's own clock and loop are used; what is due has been due when
- * the loop is let run.
+ * then as many without a delay; then a tenth of them are the time-outs of connections, which as
+ * many messages as CALLS move at random, one in ten of them closing its connection and opening
+ * another, and the loop has a turn after each 64. ROUNDS (3) take turns among the libraries. Prints
+ * the median of each, in ns per call or message.
+ *
+ * Each library's own clock and loop are used, with the same random numbers in the same order; what
+ * is due has been due when the loop is let run. Calls are scheduled, moved and cancelled inside a
+ * callback of the loop, as programs do. (Ours looks at the clock anew in each callback and at every
+ * 64th call in it, the others once a turn.) All memory has been touched: each round begins with one
+ * that is not measured.
  */
 #include "drywire/drywire.h"
 #include "drywire/real.h"
@@ -26,13 +33,19 @@
 #include <event2/event.h>
 #endif
 
-enum { SCHEDULE, RESET, CANCEL, RUN, NOW, STEPS };
+enum { SCHEDULE, RESET, CANCEL, RUN, NOW, MESSAGES, STEPS };
+
+/* The time-outs of connections. */
+enum { CONNECTIONS_SHARE = 10, MESSAGES_A_TURN = 64, CLOSES_SHARE = 10 };
+#define TIMEOUT_US 60000000u
+
 enum { ROUNDS_MAX = 99 };
 
 static size_t calls, fired;
 static uint32_t *delays; /* in microseconds, below a tenth of a second */
 
-#define LATER_US 100000000u /* what is only moved and cancelled is this much later */
+#define LATER_US 100000000u /* what is only moved and cancelled is this much later, */
+#define SOON_US  700000u    /* what is run this much */
 
 /* splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014). */
 static uint64_t random_next(uint64_t *state) {
@@ -60,8 +73,11 @@ struct library {
     void (*arm)(size_t i, uint32_t us);
     void (*move)(size_t i, uint32_t us);
     void (*cancel)(size_t i);
-    void (*turn)(void); /* runs what is due */
+    void (*turn)(void);               /* runs what is due */
+    void (*inside)(void (*fn)(void)); /* runs it in a callback of the loop */
 };
+
+static void (*inside_fn)(void);
 
 /* ---- Drywire ---- */
 
@@ -96,6 +112,18 @@ static void drywire_cancel(size_t i) {
 }
 
 static void drywire_turn(void) {
+    dw_reactor_iterate(reactor, 0);
+}
+
+static void drywire_run_inside(void *user) {
+    (void)user;
+    inside_fn();
+}
+
+static void drywire_inside(void (*fn)(void)) {
+    dw_delayed_call call = {0};
+    inside_fn = fn;
+    dw_reactor_call_later(reactor, &call, 0, drywire_run_inside, NULL);
     dw_reactor_iterate(reactor, 0);
 }
 
@@ -139,6 +167,20 @@ static void libev_cancel(size_t i) {
 static void libev_turn(void) {
     ev_run(ev, EVRUN_NOWAIT);
 }
+
+static void libev_run_inside(struct ev_loop *loop, ev_prepare *prepare, int events) {
+    (void)events;
+    ev_prepare_stop(loop, prepare);
+    inside_fn();
+}
+
+static void libev_inside(void (*fn)(void)) {
+    ev_prepare prepare;
+    ev_prepare_init(&prepare, libev_run_inside);
+    inside_fn = fn;
+    ev_prepare_start(ev, &prepare);
+    ev_run(ev, EVRUN_NOWAIT);
+}
 #endif
 
 /* ---- libuv ---- */
@@ -146,6 +188,7 @@ static void libev_turn(void) {
 #ifdef DRYWIRE_BENCH_libuv
 static uv_loop_t uv;
 static uv_timer_t *uv_calls;
+static uv_prepare_t uv_step;
 
 static void uv_fired(uv_timer_t *timer) {
     (void)timer;
@@ -154,6 +197,7 @@ static void uv_fired(uv_timer_t *timer) {
 
 static void libuv_open(void) {
     uv_loop_init(&uv);
+    uv_prepare_init(&uv, &uv_step);
     uv_calls = touched(sizeof(*uv_calls));
     for (size_t i = 0; i < calls; i++) {
         uv_timer_init(&uv, &uv_calls[i]);
@@ -161,6 +205,7 @@ static void libuv_open(void) {
 }
 
 static void libuv_close(void) {
+    uv_close((uv_handle_t *)&uv_step, NULL);
     for (size_t i = 0; i < calls; i++) {
         uv_close((uv_handle_t *)&uv_calls[i], NULL);
     }
@@ -178,6 +223,17 @@ static void libuv_cancel(size_t i) {
 }
 
 static void libuv_turn(void) {
+    uv_run(&uv, UV_RUN_NOWAIT);
+}
+
+static void libuv_run_inside(uv_prepare_t *prepare) {
+    uv_prepare_stop(prepare);
+    inside_fn();
+}
+
+static void libuv_inside(void (*fn)(void)) {
+    inside_fn = fn;
+    uv_prepare_start(&uv_step, libuv_run_inside);
     uv_run(&uv, UV_RUN_NOWAIT);
 }
 #endif
@@ -223,20 +279,37 @@ static void libevent_cancel(size_t i) {
 static void libevent_turn(void) {
     event_base_loop(base, EVLOOP_NONBLOCK);
 }
+
+static void libevent_run_inside(evutil_socket_t fd, short events, void *user) {
+    (void)fd;
+    (void)events;
+    (void)user;
+    inside_fn();
+}
+
+static void libevent_inside(void (*fn)(void)) {
+    struct event *step = event_new(base, -1, 0, libevent_run_inside, NULL);
+    inside_fn = fn;
+    event_active(step, EV_TIMEOUT, 0);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    event_free(step);
+}
 #endif
 
 static const struct library libraries[] = {
     {"drywire", drywire_open, drywire_close, drywire_arm, drywire_move, drywire_cancel,
-     drywire_turn},
+     drywire_turn, drywire_inside},
 #ifdef DRYWIRE_BENCH_libev
-    {"libev", libev_open, libev_close, libev_arm, libev_move, libev_cancel, libev_turn},
+    {"libev", libev_open, libev_close, libev_arm, libev_move, libev_cancel, libev_turn,
+     libev_inside},
 #endif
 #ifdef DRYWIRE_BENCH_libuv
-    {"libuv", libuv_open, libuv_close, libuv_arm, libuv_arm, libuv_cancel, libuv_turn},
+    {"libuv", libuv_open, libuv_close, libuv_arm, libuv_arm, libuv_cancel, libuv_turn,
+     libuv_inside},
 #endif
 #ifdef DRYWIRE_BENCH_libevent
     {"libevent", libevent_open, libevent_close, libevent_arm, libevent_arm, libevent_cancel,
-     libevent_turn},
+     libevent_turn, libevent_inside},
 #endif
 };
 
@@ -250,47 +323,109 @@ static double per_call(uint64_t began) {
     return (double)(wall_ns() - began) / (double)calls;
 }
 
-static void arm_all(const struct library *lib, uint32_t least_us) {
+static const struct library *measured;
+
+static void schedule_all_later(void) {
     for (size_t i = 0; i < calls; i++) {
-        lib->arm(i, least_us + delays[i]);
+        measured->arm(i, LATER_US + delays[i]);
     }
 }
 
-static void turn_until_fired(const struct library *lib) {
+static void move_all(void) {
+    for (size_t i = 0; i < calls; i++) {
+        measured->move(i, LATER_US + delays[calls - 1 - i]);
+    }
+}
+
+static void cancel_all(void) {
+    for (size_t i = 0; i < calls; i++) {
+        measured->cancel(i);
+    }
+}
+
+static void schedule_all_soon(void) {
+    for (size_t i = 0; i < calls; i++) {
+        measured->arm(i, SOON_US + delays[i]);
+    }
+}
+
+static void schedule_all_now(void) {
+    for (size_t i = 0; i < calls; i++) {
+        measured->arm(i, 0);
+    }
+}
+
+static double inside(void (*fn)(void)) {
+    uint64_t began = wall_ns();
+    measured->inside(fn);
+    return per_call(began);
+}
+
+static double turn_until_fired(void) {
+    uint64_t began = wall_ns();
     while (fired < calls) {
-        lib->turn();
+        measured->turn();
     }
     fired = 0;
+    return per_call(began);
+}
+
+static size_t connections;
+static uint64_t message_state;
+
+static void open_connections(void) {
+    for (size_t i = 0; i < connections; i++) {
+        measured->arm(i, TIMEOUT_US);
+    }
+}
+
+static void some_messages(void) {
+    for (int i = 0; i < MESSAGES_A_TURN; i++) {
+        size_t connection = random_next(&message_state) % connections;
+        if (random_next(&message_state) % CLOSES_SHARE == 0) {
+            measured->cancel(connection);
+            measured->arm(connection, TIMEOUT_US);
+        } else {
+            measured->move(connection, TIMEOUT_US);
+        }
+    }
+}
+
+static void close_connections(void) {
+    for (size_t i = 0; i < connections; i++) {
+        measured->cancel(i);
+    }
+}
+
+static double messages(void) {
+    message_state = 2;
+    connections = calls / CONNECTIONS_SHARE + 1;
+    measured->inside(open_connections);
+    uint64_t began = wall_ns();
+    for (size_t i = 0; i < calls; i += MESSAGES_A_TURN) {
+        measured->inside(some_messages);
+    }
+    double each = per_call(began);
+    measured->inside(close_connections);
+    return each;
 }
 
 static void measure(const struct library *lib, int round, double (*out)[ROUNDS_MAX]) {
+    measured = lib;
     lib->open();
+    lib->inside(schedule_all_later); /* so that all memory is there */
+    lib->inside(cancel_all);
     lib->turn();
-    uint64_t began = wall_ns();
-    arm_all(lib, LATER_US);
-    out[SCHEDULE][round] = per_call(began);
-    began = wall_ns();
-    for (size_t i = 0; i < calls; i++) {
-        lib->move(i, LATER_US + delays[calls - 1 - i]);
-    }
-    out[RESET][round] = per_call(began);
-    began = wall_ns();
-    for (size_t i = 0; i < calls; i++) {
-        lib->cancel(i);
-    }
-    out[CANCEL][round] = per_call(began);
+    out[SCHEDULE][round] = inside(schedule_all_later);
+    out[RESET][round] = inside(move_all);
+    out[CANCEL][round] = inside(cancel_all);
     lib->turn();
-    arm_all(lib, 0);
-    usleep(200000); /* they all become due */
-    began = wall_ns();
-    turn_until_fired(lib);
-    out[RUN][round] = per_call(began);
-    began = wall_ns();
-    for (size_t i = 0; i < calls; i++) {
-        lib->arm(i, 0);
-    }
-    turn_until_fired(lib);
-    out[NOW][round] = per_call(began);
+    lib->inside(schedule_all_soon);
+    usleep(SOON_US + 200000); /* they all become due, and none has before */
+    out[RUN][round] = turn_until_fired();
+    out[NOW][round] = inside(schedule_all_now);
+    out[NOW][round] += turn_until_fired();
+    out[MESSAGES][round] = messages();
     lib->close();
 }
 
@@ -300,8 +435,8 @@ static int compare(const void *a, const void *b) {
 }
 
 static void report(int rounds) {
-    printf("%-10s %14s %14s %14s %14s %14s   ns per call, median (least-most)\n", "", "schedule",
-           "reset", "cancel", "run", "delay 0");
+    printf("%-10s %14s %14s %14s %14s %14s %14s   ns each, median (least-most)\n", "", "schedule",
+           "reset", "cancel", "run", "delay 0", "time-outs");
     for (int l = 0; l < LIBRARIES; l++) {
         printf("%-10s", libraries[l].name);
         for (int s = 0; s < STEPS; s++) {

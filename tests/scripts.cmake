@@ -50,6 +50,10 @@ foreach(program kv_scenarios echo_scenario)
   endif()
 endforeach()
 
+if(TARGET netcat)
+  drywire_add_script(examples.netcat 60 examples/netcat.sh $<TARGET_FILE:netcat>)
+endif()
+
 # Connections by the hundred, at random, on each poller; ./dev soak has ten thousand.
 if(TARGET soak)
   foreach(poller poll epoll uring)
@@ -67,18 +71,38 @@ if(TARGET drywire_sim)
     ${CMAKE_CURRENT_BINARY_DIR}/exhaustive)
 endif()
 
-# Planted bugs: bug, most deviations after shrinking, where and how it is searched for.
+# Planted bugs: bug, most deviations after shrinking, where and how it is searched for. Whatever the
+# source, few are left.
 foreach(planted
     "retry 3 counter several_clients kill_and_restart --seeds 500"
-    "split 1 pipelines several_clients --sweep cut")
+    "retry 3 counter several_clients --sweep reset,close,latency"
+    "retry 3 counter --weather flaky-wifi --seeds 500"
+    "split 1 pipelines several_clients --sweep cut"
+    "split 3 counter --seeds 2000")
   separate_arguments(planted UNIX_COMMAND "${planted}")
   list(POP_FRONT planted bug deviations)
+  if(planted MATCHES "weather")
+    set(source weather)
+  elseif(planted MATCHES "sweep")
+    set(source sweep)
+  else()
+    set(source seeds)
+  endif()
   if(TARGET kv_scenarios_bug_${bug})
-    drywire_add_script(planted.${bug} 240 planted/planted.sh
+    drywire_add_script(planted.${bug}.${source} 240 planted/planted.sh
       $<TARGET_FILE:kv_scenarios_bug_${bug}> $<TARGET_FILE:kv_scenarios> ${deviations}
-      ${CMAKE_CURRENT_BINARY_DIR}/planted-${bug} ${planted})
+      ${CMAKE_CURRENT_BINARY_DIR}/planted-${bug}-${source} ${planted})
   endif()
 endforeach()
+
+# Failures that need a few deviations of ten thousand.
+if(TARGET drywire_sim)
+  add_executable(storms planted/storms.c)
+  drywire_target_settings(storms)
+  target_link_libraries(storms PRIVATE drywire::sim)
+  drywire_add_script(planted.storms 120 planted/storms.sh $<TARGET_FILE:storms>
+    ${CMAKE_CURRENT_BINARY_DIR}/planted-storms)
+endif()
 
 # A bug for each oracle and promise: with it, with it and the oracle switched off, without it. The
 # receiver whose bug is looked for is core's own, with one line changed.

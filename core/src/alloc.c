@@ -31,10 +31,7 @@ void *dw_alloc_at(dw_reactor *reactor, size_t size, const char *where) {
 
 void *dw_alloc_zeroed_at(dw_reactor *reactor, size_t size, const char *where) {
     void *block = dw_alloc_at(reactor, size, where);
-    if (block != NULL) {
-        memset(block, 0, size);
-    }
-    return block;
+    return block != NULL ? memset(block, 0, size) : NULL;
 }
 
 void *dw_resize_at(dw_reactor *reactor, void *block, size_t size, const char *where) {

@@ -7,13 +7,13 @@
  * connection is over; `events` is set until one of its functions is called or the attempt is
  * cancelled. Called by the endpoints of core.
  */
-#include "internal.h"
+#include "attempt.h"
 
 struct dw_attempt {
     struct dw_owned owned; /* first */
-    dw_client_factory stand_in;
+    struct dw_stand_in stand_in;
     dw_reactor *reactor;
-    dw_factory *factory;     /* the program's */
+    dw_factory *factory;     /* the program's; NULL: let go */
     dw_connector *connector; /* NULL: over, or not begun */
     const dw_attempt_events *events;
     void *user;
@@ -23,7 +23,7 @@ struct dw_attempt {
 };
 
 static dw_attempt *attempt_of(dw_factory *stand_in) {
-    return DW_CONTAINER_OF(stand_in, dw_attempt, stand_in.base);
+    return DW_CONTAINER_OF(stand_in, dw_attempt, stand_in.factory.base);
 }
 
 void dw_owned_discard(dw_reactor *reactor) {
@@ -134,13 +134,14 @@ static void made(dw_client_factory *stand_in, dw_protocol *protocol) {
 static int connect_to(dw_attempt *attempt, const dw_address *address, dw_time timeout,
                       const dw_address *bind) {
     char host[DW_ADDRESS_TEXT_MAX];
+    dw_client_factory *factory = &attempt->stand_in.factory;
     dw_address_format_host(address, host, sizeof(host));
     if (address->kind == DW_ADDRESS_UNIX) {
-        return dw_reactor_connect_unix(attempt->reactor, host, &attempt->stand_in, timeout,
+        return dw_reactor_connect_unix(attempt->reactor, host, factory, timeout,
                                        &attempt->connector);
     }
-    return dw_reactor_connect_tcp(attempt->reactor, host, address->port, &attempt->stand_in,
-                                  timeout, bind, &attempt->connector);
+    return dw_reactor_connect_tcp(attempt->reactor, host, address->port, factory, timeout, bind,
+                                  &attempt->connector);
 }
 
 int dw_attempt_new(dw_reactor *reactor, const dw_address *address, dw_factory *factory,
@@ -150,7 +151,9 @@ int dw_attempt_new(dw_reactor *reactor, const dw_address *address, dw_factory *f
     if (attempt == NULL) {
         return DW_NO_MEMORY;
     }
-    dw_client_factory_init(&attempt->stand_in, &stand_in_class);
+    dw_client_factory_init(&attempt->stand_in.factory, &stand_in_class);
+    attempt->stand_in.stood_in_for = factory;
+    attempt->stand_in.made = made;
     attempt->owned.discard = discard;
     attempt->reactor = reactor;
     attempt->factory = factory;
@@ -162,7 +165,7 @@ int dw_attempt_new(dw_reactor *reactor, const dw_address *address, dw_factory *f
         attempt_free(attempt);
         return error;
     }
-    dw_connector_stand_in(attempt->connector, factory, made);
+    dw_connector_stand_in(attempt->connector);
     *out = attempt;
     return 0;
 }

@@ -75,6 +75,9 @@ static const dw_protocol_class pipe_class = {.name = "child pipe",
                                              .destroy = pipe_destroy};
 
 const char *dw_child_pipe_name(const dw_transport *t) {
+    if (t->protocol->cls != &pipe_class) {
+        return t->protocol->cls->name; /* standard input or output */
+    }
     const dw_child_pipe *pipe = DW_CONTAINER_OF((uintptr_t)t->protocol, dw_child_pipe, protocol);
     return pipe->process->protocol->cls->name;
 }

@@ -4,8 +4,8 @@
  * in Twisted's order (vectors/README.md, "Connectors").
  *
  * Invariant: while connecting, exactly one of these is under way: the `start` call, a lookup, or an
- * attempt (`transport`; the call may then be its next try). A connector that is disconnected, not
- * inside a callback and not held is freed.
+ * attempt (`transport`; the call may then be its next try); or it is starved, and waits to be told
+ * so. A connector that is disconnected, not inside a callback and not held is freed.
  */
 #include "internal.h"
 
@@ -16,35 +16,45 @@ enum { ADDRESSES_MAX = 8, HOST_MAX = 1025 /* NI_MAXHOST, netdb.h */ };
 #define RETRY_FIRST DW_MSEC(10)
 #define RETRY_MOST  DW_SEC(1)
 
-/* What may be needed until the connection is there: large, and most connectors outlive it by far,
- * or do without, who have an address and no timeout. */
-struct attempt {
-    dw_delayed_call timer;
-    dw_lookup *lookup; /* while there is one */
-    dw_time retry_in;
-    dw_address *addresses; /* of `only`, or of ADDRESSES_MAX when a name has several */
+/* A name that is looked up, and its addresses in the order in which they are tried. */
+struct search {
+    dw_lookup lookup;
+    unsigned count, next;
+    dw_address *addresses; /* `only`, or ADDRESSES_MAX of them when the name has several */
     dw_address only;
-    unsigned address_count, address_next;
 };
 
+/* What is needed until the connection is there: large, and most connectors outlive it by far. */
+struct attempt {
+    dw_delayed_call start;
+    dw_time retry_in;
+    struct search *search;   /* NULL: the host is an address */
+    dw_delayed_call timer[]; /* one, if there is a timeout */
+};
+
+/* An idle client has one of these beside its transport: each byte counts a million times. */
 struct dw_connector {
+    struct dw_aside aside; /* the transport's; first, for stream_connector */
     dw_reactor *reactor;
     dw_client_factory *factory;
     struct dw_list_node node; /* of reactor->connectors */
     dw_transport *transport;  /* the attempt, then the connection */
-    struct attempt *attempt;  /* NULL: not needed */
-    dw_delayed_call start;
-    dw_address *bind; /* NULL: none */
+    struct attempt *attempt;  /* while connecting, unless it is starved */
     dw_time timeout;
-    unsigned holds, busy;
+    uint32_t holds;
+    uint16_t busy;
     uint16_t port;
     uint8_t state;
-    bool factory_started;
-    bool is_path;             /* `host` is the path of a UNIX socket */
-    dw_factory *stood_in_for; /* NULL: `factory` is the program's own */
-    void (*made)(dw_client_factory *own, dw_protocol *protocol);
+    bool factory_started : 1;
+    bool starved : 1;   /* there was no memory for an attempt */
+    bool is_path : 1;   /* `host` is the path of a UNIX socket */
+    bool is_bound : 1;  /* to a dw_address that lies behind the host's text, at any byte */
+    bool stands_in : 1; /* `factory` is one of struct dw_stand_in */
     char host[];
 };
+
+_Static_assert(sizeof(void *) > 8 || offsetof(struct dw_connector, host) <= 82,
+               "an idle client grew");
 
 static const dw_client_factory_class *class_of(const dw_connector *connector) {
     return DW_CONTAINER_OF(connector->factory->base.cls, const dw_client_factory_class, base);
@@ -54,8 +64,16 @@ dw_connector *dw_connector_of_node(struct dw_list_node *node) {
     return DW_CONTAINER_OF(node, dw_connector, node);
 }
 
+/* NULL: the factory is the program's own. */
+static const struct dw_stand_in *stand_in_of(const dw_connector *connector) {
+    return connector->stands_in
+               ? DW_CONTAINER_OF(connector->factory, const struct dw_stand_in, factory)
+               : NULL;
+}
+
 dw_factory *dw_connector_factory(const dw_connector *connector, dw_factory **stood_in_for) {
-    *stood_in_for = connector->stood_in_for;
+    const struct dw_stand_in *stand_in = stand_in_of(connector);
+    *stood_in_for = stand_in != NULL ? stand_in->stood_in_for : NULL;
     return &connector->factory->base;
 }
 
@@ -70,7 +88,6 @@ dw_factory *dw_connect_seen_factory(const void *data) {
 
 static void connector_free(dw_connector *connector) {
     list_remove(&connector->node);
-    dw_free(connector->reactor, connector->bind);
     dw_free(connector->reactor, connector);
 }
 
@@ -81,42 +98,54 @@ static void free_if_done(dw_connector *connector) {
     }
 }
 
-static void drop_addresses(dw_reactor *reactor, struct attempt *attempt) {
-    if (attempt->addresses != &attempt->only) {
-        dw_free(reactor, attempt->addresses);
+static void drop_search(dw_reactor *reactor, struct search *search) {
+    dw_lookup_cancel(&search->lookup);
+    if (search->addresses != &search->only) {
+        dw_free(reactor, search->addresses);
     }
-    attempt->addresses = &attempt->only;
-    attempt->address_next = attempt->address_count = 0;
+    dw_free(reactor, search);
 }
 
-static void drop_lookup(dw_reactor *reactor, struct attempt *attempt) {
-    if (attempt->lookup != NULL) {
-        dw_lookup_cancel(attempt->lookup);
-        dw_free(reactor, attempt->lookup);
-        attempt->lookup = NULL;
+static void starve_no_more(dw_connector *connector) {
+    dw_reactor *reactor = connector->reactor;
+    connector->starved = false;
+    if (--reactor->starved_count == 0) {
+        dw_delayed_call_cancel(&reactor->starved);
     }
 }
 
 /* It is decided: nothing of it is left to call back. */
 static void end_attempt(dw_connector *connector) {
     struct attempt *attempt = connector->attempt;
-    dw_delayed_call_cancel(&connector->start);
-    if (attempt != NULL) {
-        dw_delayed_call_cancel(&attempt->timer);
-        drop_lookup(connector->reactor, attempt);
-        drop_addresses(connector->reactor, attempt);
-        dw_free(connector->reactor, attempt);
-        connector->attempt = NULL;
+    if (connector->starved) {
+        starve_no_more(connector);
+    }
+    if (attempt == NULL) {
+        return;
+    }
+    dw_delayed_call_cancel(&attempt->start);
+    if (connector->timeout > 0) {
+        dw_delayed_call_cancel(attempt->timer);
+    }
+    if (attempt->search != NULL) {
+        drop_search(connector->reactor, attempt->search);
+    }
+    dw_free(connector->reactor, attempt);
+    connector->attempt = NULL;
+}
+
+static void drop_transport(dw_connector *connector) {
+    dw_transport *t = connector->transport;
+    connector->transport = NULL;
+    if (t != NULL) {
+        dw_stream_leave_connector(t);
+        dw_stream_discard(t);
     }
 }
 
 static void cancel_attempt(dw_connector *connector) {
     end_attempt(connector);
-    if (connector->transport != NULL) {
-        stream_leave_connector(connector->transport);
-        dw_stream_discard(connector->transport);
-        connector->transport = NULL;
-    }
+    drop_transport(connector);
 }
 
 static void became_disconnected(dw_connector *connector) {
@@ -180,6 +209,7 @@ static dw_error kind_of_errno(int error) {
 static void connector_connected(dw_connector *connector) {
     dw_transport *t = connector->transport;
     dw_factory *factory = &connector->factory->base;
+    const struct dw_stand_in *stand_in = stand_in_of(connector);
     connector->state = DW_CONNECTOR_CONNECTED;
     connector->reactor->connecting_count--;
     end_attempt(connector);
@@ -198,15 +228,21 @@ static void connector_connected(dw_connector *connector) {
         return;
     }
     if (protocol != NULL) {
-        protocol->factory = connector->stood_in_for != NULL ? connector->stood_in_for : factory;
+        protocol->factory = stand_in != NULL ? stand_in->stood_in_for : factory;
     }
     connector->busy++;
     dw_stream_establish(t, protocol);
-    if (connector->made != NULL) {
-        connector->made(connector->factory, protocol);
+    if (stand_in != NULL) {
+        stand_in->made(connector->factory, protocol);
     }
     connector->busy--;
     free_if_done(connector);
+}
+
+static int bind_to_own(dw_connector *connector, dw_io *io) {
+    dw_address own;
+    memcpy(&own, connector->host + strlen(connector->host) + 1, sizeof(own));
+    return connector->reactor->wire->bind(connector->reactor, io, &own);
 }
 
 /* 0: connected or under way; else errno, negative; DW_CONNECT_BIND_ERROR through *kind. */
@@ -218,8 +254,8 @@ static int open_attempt(dw_connector *connector, const dw_address *address, dw_e
     if (error < 0) {
         return error;
     }
-    if (connector->bind != NULL) {
-        error = wire->bind(reactor, io, connector->bind);
+    if (connector->is_bound) {
+        error = bind_to_own(connector, io);
         if (error < 0) {
             *kind = DW_CONNECT_BIND_ERROR;
             return error;
@@ -231,13 +267,9 @@ static int open_attempt(dw_connector *connector, const dw_address *address, dw_e
 static void try_next(dw_connector *connector);
 
 static void attempt_failed(dw_connector *connector, dw_error kind, int sys_errno) {
-    if (connector->transport != NULL) {
-        stream_leave_connector(connector->transport);
-        dw_stream_discard(connector->transport);
-        connector->transport = NULL;
-    }
-    const struct attempt *attempt = connector->attempt;
-    if (attempt != NULL && attempt->address_next < attempt->address_count) {
+    const struct search *search = connector->attempt->search;
+    drop_transport(connector);
+    if (search != NULL && search->next < search->count) {
         try_next(connector);
     } else {
         connector_failed(connector, kind, sys_errno);
@@ -257,8 +289,7 @@ static void attempt_answered(dw_connector *connector, dw_error kind, int error) 
         t->reactor->wire->watch(t->reactor, &t->io);
     } else if (error == -EAGAIN && dw_stream_peer(t).kind == DW_ADDRESS_UNIX) {
         struct attempt *attempt = connector->attempt;
-        dw_reactor_call_later(t->reactor, &connector->start, attempt->retry_in, try_again,
-                              connector);
+        dw_reactor_call_later(t->reactor, &attempt->start, attempt->retry_in, try_again, connector);
         attempt->retry_in = attempt->retry_in * 2 < RETRY_MOST ? attempt->retry_in * 2 : RETRY_MOST;
     } else {
         attempt_failed(connector, kind != DW_OK ? kind : kind_of_errno(-error), -error);
@@ -280,12 +311,11 @@ static void try_address(dw_connector *connector, dw_address address) {
     }
     address.port = connector->port;
     connector->transport = t;
-    struct dw_extra *extra = dw_stream_make_extra(t);
-    if (extra == NULL || !dw_stream_set_peer(t, &address)) {
+    dw_stream_join_connector(t, &connector->aside);
+    if (!dw_stream_set_peer(t, &address)) {
         attempt_failed(connector, DW_NO_MEMORY, ENOMEM);
         return;
     }
-    extra->connector = connector;
     t->io.kind = DW_IO_CONNECTING;
     dw_error kind = DW_OK;
     int error = open_attempt(connector, &address, &kind);
@@ -293,8 +323,8 @@ static void try_address(dw_connector *connector, dw_address address) {
 }
 
 static void try_next(dw_connector *connector) {
-    struct attempt *attempt = connector->attempt;
-    try_address(connector, attempt->addresses[attempt->address_next++]);
+    struct search *search = connector->attempt->search;
+    try_address(connector, search->addresses[search->next++]);
 }
 
 void dw_connector_ready(dw_transport *t) {
@@ -314,16 +344,16 @@ void dw_connector_ready(dw_transport *t) {
 /* ---- Start: look up, then try ---- */
 
 /* Most names have one address. Without memory the others are left out. */
-static bool room_for_another(dw_reactor *reactor, struct attempt *attempt) {
-    if (attempt->address_count == 0 || attempt->addresses != &attempt->only) {
+static bool room_for_another(dw_reactor *reactor, struct search *search) {
+    if (search->count == 0 || search->addresses != &search->only) {
         return true;
     }
     dw_address *list = dw_alloc(reactor, ADDRESSES_MAX * sizeof(*list));
     if (list == NULL) {
         return false;
     }
-    list[0] = attempt->only;
-    attempt->addresses = list;
+    list[0] = search->only;
+    search->addresses = list;
     return true;
 }
 
@@ -331,32 +361,44 @@ static bool room_for_another(dw_reactor *reactor, struct attempt *attempt) {
  * and a broken IPv6 costs nothing that Twisted's connectTCP, which asks for IPv4 alone, would not
  * lose. dw_host_endpoint races the families. */
 static void address_found(dw_lookup *lookup, const dw_address *address) {
-    dw_connector *connector = lookup->user;
-    struct attempt *attempt = connector->attempt;
-    unsigned at = attempt->address_count;
-    if (!room_for_another(connector->reactor, attempt)) {
+    struct search *search = DW_CONTAINER_OF(lookup, struct search, lookup);
+    unsigned at = search->count;
+    if (!room_for_another(dw_lookup_reactor(lookup), search)) {
         return;
     }
     if (at == ADDRESSES_MAX &&
-        (address->kind != DW_ADDRESS_IPV4 || attempt->addresses[at - 1].kind == DW_ADDRESS_IPV4)) {
+        (address->kind != DW_ADDRESS_IPV4 || search->addresses[at - 1].kind == DW_ADDRESS_IPV4)) {
         return;
     }
     at -= at == ADDRESSES_MAX;
-    for (; at > 0 && address->kind < attempt->addresses[at - 1].kind; at--) {
-        attempt->addresses[at] = attempt->addresses[at - 1];
+    for (; at > 0 && address->kind < search->addresses[at - 1].kind; at--) {
+        search->addresses[at] = search->addresses[at - 1];
     }
-    attempt->addresses[at] = *address;
-    attempt->address_count += attempt->address_count < ADDRESSES_MAX;
+    search->addresses[at] = *address;
+    search->count += search->count < ADDRESSES_MAX;
 }
 
 static void lookup_done(dw_lookup *lookup, const dw_reason *failure) {
     dw_connector *connector = lookup->user;
-    drop_lookup(connector->reactor, connector->attempt);
     if (failure != NULL) {
         connector_failed(connector, failure->kind, failure->sys_errno);
     } else {
         try_next(connector);
     }
+}
+
+static void look_up(dw_connector *connector) {
+    dw_reactor *reactor = connector->reactor;
+    struct search *search = dw_alloc(reactor, sizeof(*search));
+    if (search == NULL) {
+        connector_failed(connector, DW_NO_MEMORY, ENOMEM);
+        return;
+    }
+    search->count = search->next = 0;
+    search->addresses = &search->only;
+    connector->attempt->search = search;
+    dw_lookup_begin_now(reactor, &search->lookup, connector->host, DW_FAMILY_ANY, address_found,
+                        lookup_done, connector);
 }
 
 /* Whether `host` needs no looking up. */
@@ -365,54 +407,59 @@ static bool parse_host(const dw_connector *connector, dw_address *out) {
                                : dw_address_parse(out, connector->host, 0)) == 0;
 }
 
-/* What is made already, or made now; NULL without memory. */
-static struct attempt *make_attempt(dw_connector *connector) {
-    struct attempt *attempt = connector->attempt;
-    if (attempt == NULL) {
-        attempt = connector->attempt = dw_new(connector->reactor, struct attempt);
-    }
-    if (attempt != NULL) {
-        attempt->addresses = &attempt->only;
-        attempt->retry_in = RETRY_FIRST;
-    }
-    return attempt;
-}
-
 static void start(void *user) {
     dw_connector *connector = user;
     dw_address address;
-    bool known = parse_host(connector, &address);
-    bool limited = connector->timeout > 0, needed = !known || connector->is_path || limited;
-    bool starved = limited && connector->attempt == NULL;
-    struct attempt *attempt = needed && !starved ? make_attempt(connector) : NULL;
-    if (needed && attempt == NULL) {
-        connector_failed(connector, DW_NO_MEMORY, ENOMEM);
-        return;
-    }
-    if (known) {
+    if (parse_host(connector, &address)) {
         try_address(connector, address);
-        return;
+    } else {
+        look_up(connector);
     }
-    attempt->lookup = dw_new(connector->reactor, dw_lookup);
-    if (attempt->lookup == NULL) {
-        connector_failed(connector, DW_NO_MEMORY, ENOMEM);
-        return;
-    }
-    dw_lookup_begin_now(connector->reactor, attempt->lookup, connector->host, DW_FAMILY_ANY,
-                        address_found, lookup_done, connector);
 }
 
 static void timed_out(void *user) {
     connector_failed(user, DW_TIMEOUT, ETIMEDOUT);
 }
 
-/* Without memory for the timeout, `start` finds that out, and fails. */
+/* One in each turn: it may try again at once, and starve again. */
+static void fail_starved(void *user) {
+    dw_reactor *reactor = user;
+    struct dw_list_node *node = reactor->connectors.next;
+    while (!dw_connector_of_node(node)->starved) {
+        node = node->next;
+    }
+    if (reactor->starved_count > 1) {
+        dw_reactor_call_later(reactor, &reactor->starved, 0, fail_starved, reactor);
+    }
+    connector_failed(dw_connector_of_node(node), DW_NO_MEMORY, ENOMEM);
+}
+
+/* It fails as if its `start` had found no memory, behind those that wait for the same. The call for
+ * that is the reactor's: in a connector it would lie idle as long as the connection is there. */
+static void starve(dw_connector *connector) {
+    dw_reactor *reactor = connector->reactor;
+    connector->starved = true;
+    list_remove(&connector->node);
+    list_add(&reactor->connectors, &connector->node);
+    if (reactor->starved_count++ == 0) {
+        dw_reactor_call_later(reactor, &reactor->starved, 0, fail_starved, reactor);
+    }
+}
+
 static void begin_attempt(dw_connector *connector) {
-    struct attempt *attempt = connector->timeout > 0 ? make_attempt(connector) : NULL;
-    dw_reactor_call_later(connector->reactor, &connector->start, 0, start, connector);
-    if (attempt != NULL) {
-        dw_reactor_call_later(connector->reactor, &attempt->timer, connector->timeout, timed_out,
-                              connector);
+    dw_reactor *reactor = connector->reactor;
+    bool limited = connector->timeout > 0;
+    struct attempt *attempt =
+        dw_alloc_zeroed(reactor, sizeof(*attempt) + (limited ? sizeof(attempt->timer[0]) : 0));
+    if (attempt == NULL) {
+        starve(connector);
+        return;
+    }
+    attempt->retry_in = RETRY_FIRST;
+    connector->attempt = attempt;
+    dw_reactor_call_later(reactor, &attempt->start, 0, start, connector);
+    if (limited) {
+        dw_reactor_call_later(reactor, attempt->timer, connector->timeout, timed_out, connector);
     }
 }
 
@@ -459,17 +506,28 @@ void dw_connector_disconnect(dw_connector *connector) {
 
 /* ---- Life ---- */
 
+/* `bind` may be NULL. */
 static dw_connector *connector_new(dw_reactor *reactor, const char *host,
-                                   dw_client_factory *factory, dw_time timeout) {
-    size_t len = strlen(host);
-    dw_connector *connector = dw_alloc_zeroed(reactor, sizeof(*connector) + len + 1);
-    if (connector != NULL) {
-        memcpy(connector->host, host, len + 1);
-        connector->reactor = reactor;
-        connector->factory = factory;
-        connector->timeout = timeout == 0 ? DW_CONNECT_TIMEOUT_DEFAULT : timeout;
-        list_add(&reactor->connectors, &connector->node);
+                                   dw_client_factory *factory, dw_time timeout,
+                                   const dw_address *bind) {
+    size_t len = strlen(host) + 1;
+    size_t size = offsetof(dw_connector, host) + len + (bind != NULL ? sizeof(*bind) : 0);
+    dw_connector *connector =
+        dw_alloc(reactor, size > sizeof(*connector) ? size : sizeof(*connector));
+    if (connector == NULL) {
+        return NULL;
     }
+    *connector = (dw_connector){
+        .reactor = reactor,
+        .factory = factory,
+        .timeout = timeout == 0 ? DW_CONNECT_TIMEOUT_DEFAULT : timeout,
+        .is_bound = bind != NULL,
+    };
+    memcpy(connector->host, host, len);
+    if (bind != NULL) {
+        memcpy(connector->host + len, bind, sizeof(*bind));
+    }
+    list_add(&reactor->connectors, &connector->node);
     return connector;
 }
 
@@ -492,19 +550,14 @@ int dw_reactor_connect_tcp(dw_reactor *reactor, const char *host, uint16_t port,
     if (len == 0 || len >= HOST_MAX || factory == NULL) {
         return DW_INVALID_ARGUMENT;
     }
-    dw_connector *connector = connector_new(reactor, host, factory, timeout);
+    if (bind != NULL && bind->kind == DW_ADDRESS_NONE) {
+        bind = NULL;
+    }
+    dw_connector *connector = connector_new(reactor, host, factory, timeout, bind);
     if (connector == NULL) {
         return DW_NO_MEMORY;
     }
     connector->port = port;
-    if (bind != NULL && bind->kind != DW_ADDRESS_NONE) {
-        connector->bind = dw_alloc(reactor, sizeof(*bind));
-        if (connector->bind == NULL) {
-            connector_free(connector);
-            return DW_NO_MEMORY;
-        }
-        *connector->bind = *bind;
-    }
     return connector_begin(connector, out);
 }
 
@@ -517,7 +570,7 @@ int dw_reactor_connect_unix(dw_reactor *reactor, const char *path, dw_client_fac
     if (reactor->wire->unlink == NULL) {
         return DW_UNSUPPORTED;
     }
-    dw_connector *connector = connector_new(reactor, path, factory, timeout);
+    dw_connector *connector = connector_new(reactor, path, factory, timeout, NULL);
     if (connector == NULL) {
         return DW_NO_MEMORY;
     }
@@ -553,10 +606,8 @@ void dw_connector_release(dw_connector *connector) {
     }
 }
 
-void dw_connector_stand_in(dw_connector *connector, dw_factory *factory,
-                           void (*made)(dw_client_factory *own, dw_protocol *protocol)) {
-    connector->stood_in_for = factory;
-    connector->made = made;
+void dw_connector_stand_in(dw_connector *connector) {
+    connector->stands_in = true;
 }
 
 /* The reactor stops: an unfinished attempt fails (vectors/README.md, "Start and stop"). */
@@ -571,7 +622,7 @@ void dw_connector_discard(dw_connector *connector) {
     if (connector->state == DW_CONNECTOR_CONNECTING) {
         cancel_attempt(connector);
     } else if (connector->transport != NULL) {
-        stream_leave_connector(connector->transport);
+        dw_stream_leave_connector(connector->transport);
     }
     connector_free(connector);
 }

@@ -282,6 +282,10 @@ dw_address dw_datagram_peer(const dw_datagram_port *port) {
     return port != NULL ? port->peer : (dw_address){0};
 }
 
+int dw_datagram_handle(const dw_datagram_port *port) {
+    return port != NULL ? io_handle(port->reactor, &port->io) : -1;
+}
+
 dw_reactor *dw_datagram_reactor(const dw_datagram_port *port) {
     return port != NULL ? port->reactor : NULL;
 }

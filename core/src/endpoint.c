@@ -6,7 +6,7 @@
  * Invariant: a client endpoint lives as long as its owner or an attempt uses it. One dw_connecting
  * ends once, by one of three functions: connected, failed, cancel.
  */
-#include "internal.h"
+#include "attempt.h"
 
 /* ---- Client endpoints ---- */
 

@@ -6,6 +6,7 @@
  *
  * Invariant: an argument is complained about unless a parse function asked for it.
  */
+#include "drywire/wrapping_endpoint.h"
 #include "endpoint_args.h"
 
 #include <stdio.h>
@@ -89,7 +90,18 @@ static struct dw_endpoint_arg *find_at(dw_endpoint_args *args, int position) {
     return NULL;
 }
 
+/* Who asks twice asks for the same in two ways, one behind the other. */
+static void note_known(dw_endpoint_args *args, const char *name) {
+    const char *last = strrchr(args->known, ' ');
+    size_t used = strlen(args->known);
+    if (strcmp(last != NULL ? last + 1 : args->known, name) != 0) {
+        snprintf(args->known + used, sizeof(args->known) - used, "%s%s", used > 0 ? ", " : "",
+                 name);
+    }
+}
+
 const char *dw_endpoint_arg(dw_endpoint_args *args, const char *name, int position) {
+    note_known(args, name);
     struct dw_endpoint_arg *named = find_named(args, name), *at = find_at(args, position);
     if (named != NULL && at != NULL) {
         dw_endpoint_args_fail(args, "'%s' is given twice, by its name and by its place", name);
@@ -174,6 +186,11 @@ static int unknown_type(const dw_reactor *reactor, dw_endpoint_args *args, const
             }
         }
     }
+    if (find_type(reactor, prefix, !client) != NULL) {
+        return dw_endpoint_args_fail(args, "'%s:' is for %s; on the wire '%s' %s have %s", prefix,
+                                     client ? "servers" : "clients", reactor->wire->name,
+                                     client ? "clients" : "servers", known);
+    }
     return dw_endpoint_args_fail(args, "there is no %s endpoint '%s:' on the wire '%s'; it has %s",
                                  client ? "client" : "server", prefix, reactor->wire->name, known);
 }
@@ -184,7 +201,8 @@ static int check_asked(dw_endpoint_args *args) {
     for (unsigned i = 1; i < args->count; i++) {
         const struct dw_endpoint_arg *arg = &args->all[i];
         if (!arg->asked && arg->name != NULL) {
-            return dw_endpoint_args_fail(args, "there is no argument '%s'", arg->name);
+            return dw_endpoint_args_fail(args, "there is no argument '%s'; there are %s", arg->name,
+                                         args->known);
         }
         if (!arg->asked) {
             return dw_endpoint_args_fail(args, "one argument too many: '%s'", arg->value);
@@ -214,12 +232,8 @@ static int parse_with(dw_reactor *reactor, const dw_endpoint_type *type, dw_endp
     return error;
 }
 
-static int parse_text(dw_reactor *reactor, char *text, dw_endpoint_args *args,
-                      dw_client_endpoint **client, dw_server_endpoint **server) {
-    int error = cut(args, text);
-    if (error < 0) {
-        return error;
-    }
+static int parse_words(dw_reactor *reactor, dw_endpoint_args *args, dw_client_endpoint **client,
+                       dw_server_endpoint **server) {
     if (args->all[0].name != NULL || args->all[0].value[0] == '\0') {
         return dw_endpoint_args_fail(args, "it does not begin with the type of the endpoint");
     }
@@ -231,6 +245,33 @@ static int parse_text(dw_reactor *reactor, char *text, dw_endpoint_args *args,
     return parse_with(reactor, type, args, client, server);
 }
 
+/* Words of one description are a description of their own. */
+static int parse_rest(dw_reactor *reactor, dw_endpoint_args *args, unsigned first,
+                      dw_client_endpoint **client, dw_server_endpoint **server) {
+    dw_endpoint_args rest = {.count = 0};
+    for (unsigned i = first + 1; i < args->count; i++) {
+        args->all[i].asked = true;
+        rest.all[rest.count] = args->all[i];
+        rest.all[rest.count++].asked = false;
+    }
+    if (rest.count == 0) {
+        return dw_endpoint_args_fail(args, "the endpoint behind '%s:' is missing",
+                                     args->all[0].value);
+    }
+    int error = parse_words(reactor, &rest, client, server);
+    return rest.complained ? dw_endpoint_args_fail(args, "%s", rest.error) : error;
+}
+
+int dw_endpoint_args_client(dw_reactor *reactor, dw_endpoint_args *args, unsigned first,
+                            dw_client_endpoint **out) {
+    return parse_rest(reactor, args, first, out, NULL);
+}
+
+int dw_endpoint_args_server(dw_reactor *reactor, dw_endpoint_args *args, unsigned first,
+                            dw_server_endpoint **out) {
+    return parse_rest(reactor, args, first, NULL, out);
+}
+
 static int parse(dw_reactor *reactor, const char *description, dw_client_endpoint **client,
                  dw_server_endpoint **server, char *error_text, size_t error_size) {
     dw_endpoint_args args = {.count = 0};
@@ -239,7 +280,8 @@ static int parse(dw_reactor *reactor, const char *description, dw_client_endpoin
     int error = DW_NO_MEMORY;
     if (text != NULL) {
         memcpy(text, description, size);
-        error = parse_text(reactor, text, &args, client, server);
+        error = cut(&args, text);
+        error = error == 0 ? parse_words(reactor, &args, client, server) : error;
     }
     if (error < 0 && error_text != NULL && error_size > 0) {
         snprintf(error_text, error_size, "%s", args.complained ? args.error : dw_strerror(error));

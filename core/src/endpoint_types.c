@@ -289,5 +289,7 @@ const dw_endpoint_type dw_endpoint_types[] = {
     {"tcp6", tcp6_client, tcp6_server, &dw_endpoint_types[2]},
     {"unix", unix_client, unix_server, &dw_endpoint_types[3]},
     {"fd", NULL, fd_server, &dw_endpoint_types[4]},
-    {"systemd", NULL, systemd_server, NULL},
+    {"systemd", NULL, systemd_server, &dw_endpoint_types[5]},
+    {"haproxy", NULL, dw_haproxy_parse_server, &dw_endpoint_types[6]},
+    {"stdio", NULL, dw_stdio_parse_server, NULL},
 };

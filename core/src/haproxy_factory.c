@@ -168,10 +168,11 @@ static void resume_producing(dw_protocol_wrapper *w) {
 
 /* ---- The rest of a wrapper ---- */
 
+/* After connection_lost, and so in destroy, the factory may be gone. */
 static void let_go(struct connection *c) {
     dw_delayed_call_cancel(&c->timeout);
     dw_delayed_call_cancel(&c->deliver_rest);
-    dw_free(factory_of(&c->base)->base.reactor, c->rest);
+    dw_free(c->base.reactor_, c->rest);
     c->rest = NULL;
 }
 

@@ -7,7 +7,7 @@
  * When none is left it has failed; when an attempt has made its connection, it is over and nothing
  * of it is left but that connection.
  */
-#include "internal.h"
+#include "attempt.h"
 
 enum { SIX, FOUR, SIDES };
 

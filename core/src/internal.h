@@ -1,70 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What core's files share and nobody else sees: the transport's insides, lists, write buffers. The
+ * What core's files share and nobody else sees: the transport's insides and who calls whom. The
  * public headers say what things mean; this page only says how they lie in memory.
  */
 #ifndef DRYWIRE_CORE_INTERNAL_H
 #define DRYWIRE_CORE_INTERNAL_H
 
+#include "buffer.h"
 #include "drywire/backend.h"
 #include "drywire/wrapper.h"
+#include "list.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
-
-/* ---- Lists: circular, doubly linked, through an embedded node ---- */
-
-static inline void list_init(struct dw_list_node *head) {
-    head->next = head->previous = head;
-}
-
-static inline bool list_empty(const struct dw_list_node *head) {
-    return head->next == head;
-}
-
-static inline void list_add(struct dw_list_node *head, struct dw_list_node *node) {
-    node->previous = head->previous;
-    node->next = head;
-    head->previous->next = node;
-    head->previous = node;
-}
-
-static inline void list_remove(struct dw_list_node *node) {
-    node->previous->next = node->next;
-    node->next->previous = node->previous;
-    list_init(node);
-}
-
-/* Moves all nodes to the empty list `to`. */
-static inline void list_move(struct dw_list_node *to, struct dw_list_node *from) {
-    list_init(to);
-    if (list_empty(from)) {
-        return;
-    }
-    *to = *from;
-    to->next->previous = to->previous->next = to;
-    list_init(from);
-}
-
-/* ---- Write buffers: bytes [head, tail) of one block ---- */
-
-typedef struct dw_buffer {
-    struct dw_buffer *next; /* in the pool */
-    size_t room, head, tail;
-    uint8_t bytes[];
-} dw_buffer;
-
-/* Appends; *buffer may be NULL at first. False without memory, then nothing has changed. */
-bool dw_buffer_append(dw_reactor *reactor, dw_buffer **buffer, const void *data, size_t len);
-/* Gives it back to the reactor's pool, or to the allocator; NULL is fine. */
-void dw_buffer_release(dw_reactor *reactor, dw_buffer *buffer);
-/* Frees the pool. */
-void dw_buffer_pool_clear(dw_reactor *reactor);
-
-static inline size_t buffer_len(const dw_buffer *buffer) {
-    return buffer == NULL ? 0 : buffer->tail - buffer->head;
-}
 
 /* ---- Transports ---- */
 
@@ -89,13 +38,19 @@ enum {
     T_HEARS_NO_MORE = T_LOST | T_ABORTED | T_BROKEN | T_FAILED | T_DISCONNECTING
 };
 
-/* What few connections need: attempts and clients, producers. */
-struct dw_extra {
+/* What lies beside a transport that has more than its one pointer has room for. A connector begins
+ * with it, and a server's extra part. */
+struct dw_aside {
     union { /* here instead of in the transport */
         dw_buffer *out;
         const char *reason_text;
     };
-    dw_connector *connector; /* NULL at a server */
+    struct dw_extra *extra; /* NULL: none */
+};
+
+/* What few connections need: producers, water marks, descriptors on their way. */
+struct dw_extra {
+    struct dw_aside aside; /* of a transport without a connector; `extra` is this */
     dw_producer *producer;
     struct dw_outgoing *outgoing; /* passing.c; NULL: no descriptor is on its way */
     bool streaming, producer_paused;
@@ -104,10 +59,11 @@ struct dw_extra {
 
 /* Which member of the transport's unions is the one in use; see the functions below them. */
 enum {
-    T_FORM_EXTRA = 1 << 0,  /* `extra`, not `out` */
+    T_FORM_ASIDE = 1 << 0,  /* `aside`, not `out` */
     T_FORM_BLOCK = 1 << 1,  /* `peer.block`, not `peer.small` */
     T_FORM_PLACED = 1 << 2, /* `aborted`, not `node` */
     T_FORM_SENT = 1 << 3,   /* no member: bytes were sent after lose_connection */
+    T_FORM_CLIENT = 1 << 4, /* `aside` is a connector's, which it leaves before either goes */
 };
 
 /* An idle connection is this and no more: each byte counts a million times. */
@@ -118,7 +74,7 @@ struct dw_transport {
     dw_protocol *protocol;
     union {
         dw_buffer *out;
-        struct dw_extra *extra;
+        struct dw_aside *aside;
         const char *reason_text; /* with T_FAILED, when there is nothing to send any more */
     };
     union {
@@ -147,12 +103,12 @@ struct dw_transport {
 _Static_assert(sizeof(void *) > 8 || sizeof(struct dw_transport) <= 96, "an idle connection grew");
 
 static inline struct dw_extra *stream_extra(const dw_transport *t) {
-    return (t->form & T_FORM_EXTRA) != 0 ? t->extra : NULL;
+    return (t->form & T_FORM_ASIDE) != 0 ? t->aside->extra : NULL;
 }
 
-/* NULL at a server. */
+/* NULL at a server, and when the connector wants to hear of it no more. */
 static inline dw_connector *stream_connector(const dw_transport *t) {
-    return (t->form & T_FORM_EXTRA) != 0 ? t->extra->connector : NULL;
+    return (t->form & T_FORM_CLIENT) != 0 ? (dw_connector *)t->aside : NULL;
 }
 
 /* It failed, and what led to that has returned: reason_text is set where `out` was. */
@@ -160,59 +116,100 @@ static inline bool stream_has_text(const dw_transport *t) {
     return (t->flags & (T_FAILED | T_MAKING_SERVER)) == T_FAILED;
 }
 
-/* The connector wants to hear of it no more. */
-static inline void stream_leave_connector(dw_transport *t) {
-    if ((t->form & T_FORM_EXTRA) != 0) {
-        t->extra->connector = NULL;
-    }
+static inline const char **stream_text(dw_transport *t) {
+    return (t->form & T_FORM_ASIDE) != 0 ? &t->aside->reason_text : &t->reason_text;
 }
 
-static inline const char **stream_text(dw_transport *t) {
-    return (t->form & T_FORM_EXTRA) != 0 ? &t->extra->reason_text : &t->reason_text;
+/* It writes bytes that lie in the read buffer still. */
+static inline bool stream_borrows(const dw_transport *t) {
+    return t->reactor->borrower == t;
+}
+
+/* No list and no callback on the stack refers to it; to be asked when it is lost. */
+static inline bool stream_is_done(const dw_transport *t) {
+    return t->busy == 0 && (t->flags & (T_DIRTY | T_READY | T_LISTED)) == 0;
 }
 
 /* What was written and not sent; not to be asked with stream_has_text. */
 static inline dw_buffer **stream_out(dw_transport *t) {
-    return (t->form & T_FORM_EXTRA) != 0 ? &t->extra->out : &t->out;
+    return (t->form & T_FORM_ASIDE) != 0 ? &t->aside->out : &t->out;
 }
 
-/* stream.c: the connection's state machine. */
+/* stream_parts.c: its memory. */
 dw_transport *dw_stream_new(dw_reactor *reactor);
+/* Of a socket that the wire has accepted. NULL: no memory, it was closed. */
+dw_transport *dw_stream_accepted(dw_reactor *reactor, dw_io *io, const dw_address *peer);
 /* Who is at the other end. False without memory. */
 bool dw_stream_set_peer(dw_transport *t, const dw_address *peer);
 dw_address dw_stream_peer(const dw_transport *t);
 /* Its extra part, made when it has none yet; NULL without memory. */
 struct dw_extra *dw_stream_make_extra(dw_transport *t);
-/* Takes those that are aborted back among reactor->transports: for who ends them all. */
-void dw_stream_rejoin_aborted(dw_reactor *reactor);
+/* Has an attempt keep what lies beside it in its connector's part, and no more. */
+void dw_stream_join_connector(dw_transport *t, struct dw_aside *aside);
+void dw_stream_leave_connector(dw_transport *t);
 /* Drops what was written and not sent. */
 void dw_stream_drop_output(dw_transport *t);
+/* Frees it as soon as nothing refers to it any more. */
+void dw_stream_free_if_done(dw_transport *t);
+/* Frees it: stream_is_done. */
+void dw_stream_free(dw_transport *t);
+/* Frees it at once and without callbacks, its protocol's destroy included (reactor's end). */
+void dw_stream_discard(dw_transport *t);
+
+/* stream_end.c: how it ends. */
+/* Ends it: connection_lost and all that follows. */
+void dw_stream_lost(dw_transport *t, dw_error kind, int sys_errno, const char *text);
+/* The same in good order: DW_CONNECTION_DONE. */
+void dw_stream_done(dw_transport *t);
+/* Sends the end of our stream, before a close in good order. An errno when the peer has broken the
+ * connection in a way that is not to be forgiven, or 0. */
+int dw_stream_end_output(dw_transport *t);
+/* Ends it in a later turn, without a flush. */
+void dw_stream_abort_later(dw_transport *t, dw_error kind);
+void dw_stream_list_aborted(dw_transport *t);
+/* The aborted transport at the head of its list: its time has come. */
+void dw_stream_abort_now(dw_transport *t);
+/* Takes those that are aborted back among reactor->transports: for who ends them all. */
+void dw_stream_rejoin_aborted(dw_reactor *reactor);
+
+/* stream_send.c: how bytes leave it. */
+/* Sends what the last callbacks wrote. */
+void dw_stream_flush(dw_transport *t);
+/* Sends what there is, or as much of it as goes in one turn. */
+void dw_stream_push(dw_transport *t);
+/* What has to be seen to after that. */
+void dw_stream_after_push(dw_transport *t);
+/* Of the borrower's bytes the wire has taken `n`, not all, or it has failed. */
+void dw_stream_sent_less(dw_reactor *reactor, ssize_t n);
+
+/* stream.c: the connection's state machine. */
 /* Hands a connected socket (io is set) to a protocol; NULL: closes it. */
 void dw_stream_establish(dw_transport *t, dw_protocol *protocol);
+/* The same for one that is new from dw_stream_accepted. */
+void dw_stream_serve(dw_transport *t, dw_protocol *protocol);
 /* The same for a pipe to a child process, which is not counted as a connection. */
 void dw_stream_establish_pipe(dw_transport *t, dw_protocol *protocol);
 void dw_stream_ready(dw_transport *t, unsigned ready);
-/* Sends what the last callbacks wrote. */
-void dw_stream_flush(dw_transport *t);
 /* The same for the borrower, which is not dirty. */
 void dw_stream_flush_borrowed(dw_reactor *reactor);
 /* After the flush: resume a producer, close, half-close, report a broken connection. */
 void dw_stream_attend(dw_transport *t);
-/* The aborted transport at the head of its list: its time has come. */
-void dw_stream_abort_now(dw_transport *t);
-void dw_stream_list_aborted(dw_transport *t);
-/* Ends it: connection_lost and all that follows. */
-void dw_stream_lost(dw_transport *t, dw_error kind, int sys_errno, const char *text);
-/* Frees it as soon as nothing refers to it any more. */
-void dw_stream_free_if_done(dw_transport *t);
-/* Frees it at once and without callbacks, its protocol's destroy included (reactor's end). */
-void dw_stream_discard(dw_transport *t);
-/* Brings io.want up to date. */
+/* Brings io.want up to date; stream_watch does it in place. */
 void dw_stream_watch(dw_transport *t);
 void dw_stream_mark_dirty(dw_transport *t);
 void dw_stream_mark_ready(dw_transport *t);
-/* Ends it in a later turn, without a flush. */
-void dw_stream_abort_later(dw_transport *t, dw_error kind);
+
+static inline void stream_watch(dw_transport *t) {
+    unsigned stop = T_PAUSED | T_READ_CLOSED | T_DISCONNECTING | T_ABORTED | T_BROKEN | T_FAILED;
+    unsigned want = (t->flags & stop) == 0 ? DW_READABLE : 0;
+    if ((t->flags & T_BLOCKED) != 0 && (t->flags & T_ABORTED) == 0) {
+        want |= DW_WRITABLE;
+    }
+    if (t->io.want != want && (t->flags & T_LOST) == 0) {
+        t->io.want = (uint8_t)want;
+        t->reactor->wire->watch(t->reactor, &t->io);
+    }
+}
 
 /* Of a pipe to a child, child_pipe.c tells. */
 static inline void stream_see(const dw_transport *t, dw_seen seen, int code, const void *data,
@@ -232,9 +229,35 @@ static inline size_t stream_buffered(const dw_transport *t) {
     if (stream_has_text(t)) {
         return 0;
     }
-    const struct dw_extra *extra = stream_extra(t);
-    return buffer_len(extra != NULL ? extra->out : t->out) +
+    return buffer_len((t->form & T_FORM_ASIDE) != 0 ? t->aside->out : t->out) +
            (t->reactor->borrower == t ? t->reactor->borrowed.iov_len : 0);
+}
+
+/* protocol.c: a program's mistake. */
+void dw_protocol_made_twice(dw_transport *transport);
+
+/* dw_protocol_make_connection, in place. */
+static inline void protocol_make_connection(dw_protocol *protocol, dw_transport *transport) {
+    if (protocol->connected || protocol->transport != NULL) {
+        dw_protocol_made_twice(transport);
+        return;
+    }
+    protocol->transport = transport;
+    protocol->connected = true;
+    if (protocol->cls->connection_made != NULL) {
+        protocol->cls->connection_made(protocol);
+    }
+}
+
+/* Its producer, if there is one, has room again. */
+static inline bool stream_drained(const dw_transport *t) {
+    const struct dw_extra *extra = stream_extra(t);
+    return stream_buffered(t) <= (extra != NULL ? extra->low : 0);
+}
+
+/* Whether there is something that a write would bring on: more bytes to go, or a failure. */
+static inline bool stream_write_due(const dw_transport *t) {
+    return (t->flags & T_BROKEN) != 0 || (stream_buffered(t) > 0 && (t->flags & T_BLOCKED) == 0);
 }
 
 /* passing.c: descriptors over UNIX streams. */
@@ -300,10 +323,21 @@ dw_connector *dw_connector_of_node(struct dw_list_node *node);
 dw_factory *dw_connector_factory(const dw_connector *connector, dw_factory **stood_in_for);
 /* The factory inside a wrapping factory; NULL: it is none. */
 dw_factory *dw_factory_wrapped(dw_factory *factory);
-/* For a factory that stands in for the program's: `made` is told after connection_made (`protocol`
- * NULL: the factory made none), and `factory` becomes the protocol's. Before the attempt begins. */
-void dw_connector_stand_in(dw_connector *connector, dw_factory *factory,
-                           void (*made)(dw_client_factory *own, dw_protocol *protocol));
+/* The protocol inside a wrapper; NULL: it is none. */
+dw_protocol *dw_protocol_wrapped(dw_protocol *protocol);
+/* Calls unused(user) once, when the factory has been stopped and the memory of its last wrapper is
+ * gone: it may free the factory. From its stop on it builds nothing any more. Before it is used. */
+void dw_wrapping_factory_watch(dw_wrapping_factory *factory, void (*unused)(void *user),
+                               void *user);
+/* A factory that stands in for the program's: `made` is told after connection_made (`protocol`
+ * NULL: the factory made none), and `stood_in_for` becomes the protocol's factory. */
+struct dw_stand_in {
+    dw_client_factory factory; /* the connector's */
+    dw_factory *stood_in_for;
+    void (*made)(dw_client_factory *own, dw_protocol *protocol);
+};
+/* The connector's factory is one of these. Before the attempt begins. */
+void dw_connector_stand_in(dw_connector *connector);
 
 /* socket_file.c: the file of a UNIX socket, by which it is known again. */
 struct dw_socket_file {
@@ -317,6 +351,12 @@ int dw_socket_file_bind(dw_reactor *reactor, dw_io *io, const dw_address *addres
 /* Removes the file, if bind made one and it is still that one. */
 void dw_socket_file_remove(dw_reactor *reactor, const dw_address *address,
                            struct dw_socket_file *file);
+
+/* The number behind an io, for who wants an option that the library does not have; -1: none. */
+static inline int io_handle(dw_reactor *reactor, const dw_io *io) {
+    bool none = io->socket == DW_SOCKET_NONE || reactor->wire->handle == NULL;
+    return none ? -1 : reactor->wire->handle(reactor, io);
+}
 
 void dw_port_ready(dw_port *port);
 dw_port *dw_port_of_io(dw_io *io);
@@ -357,38 +397,6 @@ size_t dw_processes_count(const dw_reactor *reactor);
 /* Forgets the child and closes its pipes, without callbacks but destroy (reactor's end). */
 void dw_process_discard(dw_process *process);
 
-/* ---- Endpoints: attempt.c ---- */
-
-/* What an attempt or a connection of an endpoint needs, in the reactor's list `owned`: freed when
- * it is over, or without callbacks by dw_reactor_fini. Embedded first. */
-struct dw_owned {
-    struct dw_list_node node;
-    void (*discard)(dw_reactor *reactor, struct dw_owned *owned);
-};
-void dw_owned_discard(dw_reactor *reactor);
-/* endpoint.c: attempts under way fail / are over, nobody is told. */
-void dw_connectings_shutdown(dw_reactor *reactor);
-void dw_connectings_discard(dw_reactor *reactor);
-
-/* One connector on behalf of an endpoint. Exactly one of the two functions is called, unless it is
- * cancelled; `attempt` is then nothing to hold on to any more. */
-typedef struct dw_attempt dw_attempt;
-typedef struct dw_attempt_events {
-    void (*made)(void *user, dw_attempt *attempt, dw_protocol *protocol);
-    void (*failed)(void *user, dw_attempt *attempt, const dw_reason *reason);
-} dw_attempt_events;
-
-/* To an IP address or a UNIX socket; returns 0 or a negative dw_error. `timeout` as connect_tcp's;
- * `bind` may be NULL. */
-int dw_attempt_new(dw_reactor *reactor, const dw_address *address, dw_factory *factory,
-                   dw_time timeout, const dw_address *bind, const dw_attempt_events *events,
-                   void *user, dw_attempt **out);
-/* Neither function is called; a connection that is being made is closed. */
-void dw_attempt_cancel(dw_attempt *attempt);
-
-/* endpoint_types.c: the prefixes that every wire has, linked by `next`. */
-extern const dw_endpoint_type dw_endpoint_types[];
-
 /* ---- Delayed calls ---- */
 
 /* Runs those due at `now` that were armed before this was called, and the aborted connections that
@@ -397,10 +405,12 @@ void dw_timers_run(dw_reactor *reactor, dw_time now);
 /* Whether either would find anything: without, nobody looks at the clock. */
 static inline bool dw_timers_waiting(const dw_reactor *reactor) {
     const struct dw_timers *timers = &reactor->timers;
-    return timers->count > 0 || timers->soon_head != NULL || timers->spare != NULL ||
+    return timers->count > timers->dead || timers->soon_head != NULL || timers->spare != NULL ||
            reactor->aborted_head != NULL;
 }
 dw_time dw_timers_next_due(const dw_reactor *reactor);
+/* The time from which what is armed now counts. */
+dw_time dw_timers_clock(dw_reactor *reactor);
 size_t dw_timers_count(const dw_reactor *reactor);
 void dw_timers_fini(dw_reactor *reactor);
 
@@ -430,6 +440,7 @@ static inline void reactor_flush(dw_reactor *reactor) {
         dw_stream_flush_borrowed(reactor);
     }
     reactor->received_len = 0;
+    reactor->timers.trust = 0;
 }
 void dw_triggers_fire(dw_reactor *reactor, dw_phase phase);
 void dw_triggers_drop(dw_reactor *reactor);
@@ -447,6 +458,14 @@ void dw_thread_calls_run(dw_reactor *reactor);
 void dw_thread_calls_run_last(dw_reactor *reactor);
 /* Forgets them without running them. */
 void dw_thread_calls_drop(dw_reactor *reactor);
+
+/* ---- Work beside the loop ---- */
+
+/* Drops what has not begun, waits for the rest; all is told. */
+void dw_offloads_shutdown(dw_reactor *reactor);
+/* The same without a word, and without waiting. */
+void dw_offloads_discard(dw_reactor *reactor);
+size_t dw_offloads_count(const dw_reactor *reactor);
 
 /* ---- Descriptors of the program's ---- */
 

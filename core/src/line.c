@@ -98,11 +98,99 @@ static bool skip(dw_framing *f, dw_transport *t, bool *skipping, const char *del
     return dw_framing_pull(f, t, delimiter_len, framing_sum(delimiter_len, delimiter_len));
 }
 
+static void skip_line(dw_framing *f, bool *skipping) {
+    framing_stir(f);
+    if (f->dropping_) {
+        f->dropping_ = false;
+        *skipping = true;
+    }
+}
+
 static void send_line(dw_transport *t, const void *line, size_t len, const char *delimiter,
                       size_t delimiter_len) {
     struct iovec pieces[] = {{(void *)(uintptr_t)line, len},
                              {(void *)(uintptr_t)delimiter, delimiter_len}};
     dw_transport_writev(t, pieces, 2);
+}
+
+/* ---- What both do with a line ---- */
+
+/* A receiver of either kind while it takes lines: its fields, which callbacks may change, and its
+ * slots. Made where it is used, so that the functions below become plain code for each kind. */
+typedef struct lines {
+    dw_protocol *receiver;
+    dw_framing *framing;
+    struct dw_line_search *search;
+    const char *const *delimiter;
+    const size_t *delimiter_len, *max_length;
+    bool *skipping;
+    void (*received)(dw_protocol *receiver, const uint8_t *line, size_t len);
+    bool (*length_exceeded)(dw_protocol *receiver, const uint8_t *start, size_t len); /* had one */
+    bool (*unfinished)(const struct lines *l, const uint8_t *view, size_t len); /* no end in view */
+} lines;
+
+static inline bool exceeded(const lines *l, const uint8_t *start) {
+    dw_framing *f = l->framing;
+    size_t len = *l->max_length + 1;
+    f->dropping_ = true;
+    l->search->done_ = 0;
+    framing_consume(f, len);
+    struct dw_framing_turn *turn = framing_lend(f);
+    if (!l->length_exceeded(l->receiver, start, len)) {
+        dw_transport_lose_connection(l->receiver->transport);
+    }
+    return framing_returned(f, turn);
+}
+
+static inline bool deliver(const lines *l, const uint8_t *line, size_t len) {
+    dw_framing *f = l->framing;
+    framing_consume(f, len + *l->delimiter_len);
+    struct dw_framing_turn *turn = framing_lend(f);
+    l->received(l->receiver, line, len);
+    return framing_returned(f, turn);
+}
+
+/* Lines that lie whole in the input, one after the other: the way that bytes usually take. `stop`
+ * is the end of the first. Ends before anything out of the common; false: the receiver is gone. */
+static inline bool deliver_run(const lines *l, const dw_transport *t, const uint8_t *stop) {
+    dw_framing *f = l->framing;
+    const uint8_t *at = f->input_, *end = at + f->input_len_;
+    struct dw_framing_turn *turn = framing_lend(f);
+    do {
+        const uint8_t *line = at;
+        at = stop + *l->delimiter_len;
+        f->input_ = at;
+        f->input_len_ = (size_t)(end - at);
+        l->received(l->receiver, line, (size_t)(stop - line));
+        if (turn->stirred || !framing_open_plain(t) || *l->delimiter_len == 0) {
+            break;
+        }
+        stop = find(at, (size_t)(end - at), 0, *l->delimiter, *l->delimiter_len);
+    } while (stop != NULL && (size_t)(stop - at) <= *l->max_length);
+    return framing_returned(f, turn);
+}
+
+/* Takes one line off the view, which is not empty, or makes the view longer. False: there is
+ * nothing more to do. */
+static inline bool take_line(const lines *l, const uint8_t *view, size_t len) {
+    dw_framing *f = l->framing;
+    dw_transport *t = l->receiver->transport;
+    if (!usable_delimiter(t, *l->delimiter, *l->delimiter_len)) {
+        return false;
+    }
+    if (*l->skipping) {
+        return skip(f, t, l->skipping, *l->delimiter, *l->delimiter_len);
+    }
+    const uint8_t *end = find_on(l->search, view, len, *l->delimiter, *l->delimiter_len);
+    if (end == NULL) {
+        return l->unfinished(l, view, len);
+    }
+    size_t line = (size_t)(end - view);
+    if (line > *l->max_length) {
+        return exceeded(l, view);
+    }
+    return framing_kept(f) == 0 && framing_is_plain(t) ? deliver_run(l, t, end)
+                                                       : deliver(l, view, line);
 }
 
 /* ---- Lines and nothing else ---- */
@@ -135,66 +223,7 @@ void dw_line_only_receiver_send_line(dw_line_only_receiver *r, const void *line,
 }
 
 void dw_line_only_receiver_skip_line(dw_line_only_receiver *r) {
-    framing_stir(&r->framing_);
-    if (r->framing_.dropping_) {
-        r->framing_.dropping_ = false;
-        r->skipping_ = true;
-    }
-}
-
-static bool line_only_exceeded(dw_line_only_receiver *r, const uint8_t *start) {
-    dw_framing *f = &r->framing_;
-    size_t len = r->max_length + 1;
-    f->dropping_ = true;
-    r->search_.done_ = 0;
-    framing_consume(f, len);
-    struct dw_framing_turn *turn = framing_lend(f);
-    if (line_only_class(r)->line_length_exceeded != NULL) {
-        line_only_class(r)->line_length_exceeded(r, start, len);
-    } else {
-        dw_transport_lose_connection(r->base.transport);
-    }
-    return framing_returned(f, turn);
-}
-
-static bool line_only_deliver(dw_line_only_receiver *r, const uint8_t *line, size_t len) {
-    dw_framing *f = &r->framing_;
-    framing_consume(f, len + r->delimiter_len);
-    struct dw_framing_turn *turn = framing_lend(f);
-    line_only_class(r)->line_received(r, line, len);
-    return framing_returned(f, turn);
-}
-
-/* Lines that lie whole in the input, one after the other: the way that bytes usually take. `stop`
- * is the end of the first. Ends before anything out of the common; false: the receiver is gone. */
-static bool line_only_run(dw_line_only_receiver *r, const dw_transport *t, const uint8_t *stop) {
-    dw_framing *f = &r->framing_;
-    const uint8_t *at = f->input_, *end = at + f->input_len_;
-    struct dw_framing_turn *turn = framing_lend(f);
-    do {
-        const uint8_t *line = at;
-        at = stop + r->delimiter_len;
-        f->input_ = at;
-        f->input_len_ = (size_t)(end - at);
-        line_only_class(r)->line_received(r, line, (size_t)(stop - line));
-        if (turn->stirred || !framing_open_plain(t) || r->delimiter_len == 0) {
-            break;
-        }
-        stop = find(at, (size_t)(end - at), 0, r->delimiter, r->delimiter_len);
-    } while (stop != NULL && (size_t)(stop - at) <= r->max_length);
-    return framing_returned(f, turn);
-}
-
-/* An unfinished line: no delimiter in the view. */
-static bool line_only_unfinished(dw_line_only_receiver *r, const uint8_t *view, size_t len) {
-    dw_framing *f = &r->framing_;
-    size_t most = framing_sum(r->max_length, r->delimiter_len);
-    if (len > r->max_length &&
-        len - half_delimiter(view, len, r->delimiter, r->delimiter_len) > r->max_length) {
-        return line_only_exceeded(r, view);
-    }
-    size_t want = worth_pulling(f, r->delimiter, r->delimiter_len, most - len);
-    return dw_framing_pull(f, r->base.transport, want, most);
+    skip_line(&r->framing_, &r->skipping_);
 }
 
 static size_t line_only_most(const dw_protocol *protocol) {
@@ -202,34 +231,49 @@ static size_t line_only_most(const dw_protocol *protocol) {
     return framing_sum(r->max_length, r->delimiter_len);
 }
 
-/* Takes one line off the view, or makes the view longer. False: there is nothing more to do. */
+static void line_only_received(dw_protocol *protocol, const uint8_t *line, size_t len) {
+    dw_line_only_receiver *r = line_only_of(protocol);
+    line_only_class(r)->line_received(r, line, len);
+}
+
+static bool line_only_length_exceeded(dw_protocol *protocol, const uint8_t *start, size_t len) {
+    dw_line_only_receiver *r = line_only_of(protocol);
+    if (line_only_class(r)->line_length_exceeded == NULL) {
+        return false;
+    }
+    line_only_class(r)->line_length_exceeded(r, start, len);
+    return true;
+}
+
+static bool line_only_unfinished(const lines *l, const uint8_t *view, size_t len) {
+    size_t delimiter_len = *l->delimiter_len, most = framing_sum(*l->max_length, delimiter_len);
+    if (len > *l->max_length &&
+        len - half_delimiter(view, len, *l->delimiter, delimiter_len) > *l->max_length) {
+        return exceeded(l, view);
+    }
+    size_t want = worth_pulling(l->framing, *l->delimiter, delimiter_len, most - len);
+    return dw_framing_pull(l->framing, l->receiver->transport, want, most);
+}
+
 static bool line_only_step(dw_protocol *protocol) {
     dw_line_only_receiver *r = line_only_of(protocol);
-    dw_framing *f = &r->framing_;
     size_t len;
-    const uint8_t *view = framing_view(f, &len);
-    if (f->dropping_) {
-        dw_framing_clear(f);
+    const uint8_t *view = framing_view(&r->framing_, &len);
+    if (r->framing_.dropping_) {
+        dw_framing_clear(&r->framing_);
         return false;
     }
-    if (len == 0 || !usable_delimiter(r->base.transport, r->delimiter, r->delimiter_len)) {
-        return false;
-    }
-    if (r->skipping_) {
-        return skip(f, r->base.transport, &r->skipping_, r->delimiter, r->delimiter_len);
-    }
-    const uint8_t *end = find_on(&r->search_, view, len, r->delimiter, r->delimiter_len);
-    if (end == NULL) {
-        return line_only_unfinished(r, view, len);
-    }
-    size_t line = (size_t)(end - view);
-    if (line > r->max_length) {
-        return line_only_exceeded(r, view);
-    }
-    if (framing_kept(f) == 0 && framing_is_plain(r->base.transport)) {
-        return line_only_run(r, r->base.transport, end);
-    }
-    return line_only_deliver(r, view, line);
+    lines l = {.receiver = protocol,
+               .framing = &r->framing_,
+               .search = &r->search_,
+               .delimiter = &r->delimiter,
+               .delimiter_len = &r->delimiter_len,
+               .max_length = &r->max_length,
+               .skipping = &r->skipping_,
+               .received = line_only_received,
+               .length_exceeded = line_only_length_exceeded,
+               .unfinished = line_only_unfinished};
+    return len > 0 && take_line(&l, view, len);
 }
 
 void dw_line_only_receiver_data_received(dw_protocol *protocol, const uint8_t *data, size_t len) {
@@ -273,49 +317,6 @@ void dw_line_receiver_send_line(dw_line_receiver *r, const void *line, size_t le
     send_line(r->base.transport, line, len, r->delimiter, r->delimiter_len);
 }
 
-static bool line_exceeded(dw_line_receiver *r, const uint8_t *start) {
-    dw_framing *f = &r->framing_;
-    size_t len = r->max_length + 1;
-    f->dropping_ = true;
-    r->search_.done_ = 0;
-    framing_consume(f, len);
-    struct dw_framing_turn *turn = framing_lend(f);
-    if (line_class(r)->line_length_exceeded != NULL) {
-        line_class(r)->line_length_exceeded(r, start, len);
-    } else {
-        dw_transport_lose_connection(r->base.transport);
-    }
-    return framing_returned(f, turn);
-}
-
-static bool line_deliver(dw_line_receiver *r, const uint8_t *line, size_t len) {
-    dw_framing *f = &r->framing_;
-    framing_consume(f, len + r->delimiter_len);
-    struct dw_framing_turn *turn = framing_lend(f);
-    line_class(r)->line_received(r, line, len);
-    return framing_returned(f, turn);
-}
-
-/* Lines that lie whole in the input, one after the other: the way that bytes usually take. `stop`
- * is the end of the first. Ends before anything out of the common; false: the receiver is gone. */
-static bool line_run(dw_line_receiver *r, const dw_transport *t, const uint8_t *stop) {
-    dw_framing *f = &r->framing_;
-    const uint8_t *at = f->input_, *end = at + f->input_len_;
-    struct dw_framing_turn *turn = framing_lend(f);
-    do {
-        const uint8_t *line = at;
-        at = stop + r->delimiter_len;
-        f->input_ = at;
-        f->input_len_ = (size_t)(end - at);
-        line_class(r)->line_received(r, line, (size_t)(stop - line));
-        if (turn->stirred || !framing_open_plain(t) || r->delimiter_len == 0) {
-            break;
-        }
-        stop = find(at, (size_t)(end - at), 0, r->delimiter, r->delimiter_len);
-    } while (stop != NULL && (size_t)(stop - at) <= r->max_length);
-    return framing_returned(f, turn);
-}
-
 /* All that is there in one call, as Twisted does it (vectors/README.md, "LineReceiver"). */
 static bool line_deliver_raw(dw_line_receiver *r) {
     dw_framing *f = &r->framing_;
@@ -330,53 +331,53 @@ static bool line_deliver_raw(dw_line_receiver *r) {
     return framing_returned(f, turn);
 }
 
-/* An unfinished line: no delimiter in the view. Once it has the length of the limit and of a
- * delimiter, the line is too long whatever may follow. */
-static bool line_unfinished(dw_line_receiver *r, const uint8_t *view, size_t len) {
-    dw_framing *f = &r->framing_;
-    size_t most = line_most(&r->base);
-    if (len >= most) {
-        return line_exceeded(r, view);
-    }
-    size_t want = worth_pulling(f, r->delimiter, r->delimiter_len, most - len);
-    return dw_framing_pull(f, r->base.transport, want, most);
+static void line_received(dw_protocol *protocol, const uint8_t *line, size_t len) {
+    dw_line_receiver *r = line_of(protocol);
+    line_class(r)->line_received(r, line, len);
 }
 
-/* Takes one line or the raw bytes off the view, or makes the view longer. False: there is nothing
- * more to do. */
+static bool line_length_exceeded(dw_protocol *protocol, const uint8_t *start, size_t len) {
+    dw_line_receiver *r = line_of(protocol);
+    if (line_class(r)->line_length_exceeded == NULL) {
+        return false;
+    }
+    line_class(r)->line_length_exceeded(r, start, len);
+    return true;
+}
+
+/* Once it has the length of the limit and of a delimiter, the line is too long whatever may follow.
+ */
+static bool line_unfinished(const lines *l, const uint8_t *view, size_t len) {
+    size_t most = framing_sum(*l->max_length, *l->delimiter_len);
+    if (len >= most) {
+        return exceeded(l, view);
+    }
+    size_t want = worth_pulling(l->framing, *l->delimiter, *l->delimiter_len, most - len);
+    return dw_framing_pull(l->framing, l->receiver->transport, want, most);
+}
+
 static bool line_step(dw_protocol *protocol) {
     dw_line_receiver *r = line_of(protocol);
-    dw_framing *f = &r->framing_;
     size_t len;
-    const uint8_t *view = framing_view(f, &len);
-    if (f->dropping_) {
-        dw_framing_clear(f);
+    const uint8_t *view = framing_view(&r->framing_, &len);
+    if (r->framing_.dropping_) {
+        dw_framing_clear(&r->framing_);
         return false;
     }
-    if (len == 0) {
-        return false;
-    }
-    if (!r->line_mode) {
+    if (len > 0 && !r->line_mode) {
         return line_deliver_raw(r);
     }
-    if (!usable_delimiter(r->base.transport, r->delimiter, r->delimiter_len)) {
-        return false;
-    }
-    if (r->skipping_) {
-        return skip(f, r->base.transport, &r->skipping_, r->delimiter, r->delimiter_len);
-    }
-    const uint8_t *end = find_on(&r->search_, view, len, r->delimiter, r->delimiter_len);
-    if (end == NULL) {
-        return line_unfinished(r, view, len);
-    }
-    size_t line = (size_t)(end - view);
-    if (line > r->max_length) {
-        return line_exceeded(r, view);
-    }
-    if (framing_kept(f) == 0 && framing_is_plain(r->base.transport)) {
-        return line_run(r, r->base.transport, end);
-    }
-    return line_deliver(r, view, line);
+    lines l = {.receiver = protocol,
+               .framing = &r->framing_,
+               .search = &r->search_,
+               .delimiter = &r->delimiter,
+               .delimiter_len = &r->delimiter_len,
+               .max_length = &r->max_length,
+               .skipping = &r->skipping_,
+               .received = line_received,
+               .length_exceeded = line_length_exceeded,
+               .unfinished = line_unfinished};
+    return len > 0 && take_line(&l, view, len);
 }
 
 void dw_line_receiver_data_received(dw_protocol *protocol, const uint8_t *data, size_t len) {
@@ -404,11 +405,7 @@ void dw_line_receiver_set_line_mode(dw_line_receiver *r, const void *extra, size
 }
 
 void dw_line_receiver_skip_line(dw_line_receiver *r) {
-    framing_stir(&r->framing_);
-    if (r->framing_.dropping_) {
-        r->framing_.dropping_ = false;
-        r->skipping_ = true;
-    }
+    skip_line(&r->framing_, &r->skipping_);
 }
 
 const uint8_t *dw_line_receiver_clear_line_buffer(dw_line_receiver *r, size_t *len) {

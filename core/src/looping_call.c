@@ -29,8 +29,21 @@ static void tell_stopped(const dw_looping_call *loop) {
     }
 }
 
+/* A reset that moves the grid behind the last tick makes that tick the grid's beginning. */
+static void count_ticks(dw_looping_call *loop) {
+    dw_time now = dw_reactor_now(loop->reactor_);
+    dw_time from = loop->last_ > loop->grid_ ? loop->last_ : loop->grid_;
+    loop->count_ = 1;
+    if (loop->interval_ > 0 && now > loop->grid_) {
+        dw_time since = now - loop->grid_, before = from - loop->grid_;
+        loop->count_ = (uint64_t)(since / loop->interval_ - before / loop->interval_);
+    }
+    loop->last_ = now;
+}
+
 static void loop_call(void *user) {
     dw_looping_call *loop = user;
+    count_ticks(loop);
     loop->ticking_ = true;
     loop->tick(loop->user);
     loop->ticking_ = false;
@@ -55,7 +68,7 @@ int dw_looping_call_start_at(dw_looping_call *loop, dw_reactor *reactor, dw_time
     loop->reactor_ = reactor;
     loop->where_ = where;
     loop->interval_ = interval;
-    loop->grid_ = dw_reactor_now(reactor);
+    loop->grid_ = loop->last_ = dw_reactor_now(reactor);
     if (!now) {
         schedule(loop);
     } else if (loop->ticking_) {
@@ -91,4 +104,8 @@ int dw_looping_call_reset(dw_looping_call *loop) {
 
 bool dw_looping_call_running(const dw_looping_call *loop) {
     return loop->running_;
+}
+
+uint64_t dw_looping_call_count(const dw_looping_call *loop) {
+    return loop->count_;
 }

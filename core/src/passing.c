@@ -2,7 +2,7 @@
 /*
  * Descriptors that travel over UNIX streams, each beside one byte. Those on their way out wait in a
  * queue of the transport until their byte is sent; those that came in go to the protocol before the
- * bytes they came with. Called by stream.c and transport.c.
+ * bytes they came with. Called by the stream files and transport.c.
  *
  * Invariant: whatever is in the queue is a duplicate of our own, in order of `ahead`, which counts
  * the bytes of the write buffer that leave before the one it goes with.

@@ -55,30 +55,29 @@ static void watch(dw_port *port, bool on) {
 
 /* ---- Accepting ---- */
 
-static int serve(dw_reactor *reactor, dw_factory *factory, dw_io *accepted,
-                 const dw_address *peer) {
-    dw_transport *t = dw_stream_new(reactor);
-    if (t == NULL) {
-        reactor->wire->close(reactor, accepted, true);
-        return DW_NO_MEMORY;
+/* The factory has made no protocol. */
+DW_SELDOM static int turn_away(dw_reactor *reactor, const dw_factory *factory, dw_transport *t,
+                               const dw_protocol *protocol) {
+    if (protocol == DW_PROTOCOL_FAILED) {
+        dw_reactor_log(reactor, "%s: no protocol for a connection", factory->cls->name);
     }
-    t->io = *accepted;
-    t->io.kind = DW_IO_STREAM;
-    if (!dw_stream_set_peer(t, peer)) {
-        dw_stream_discard(t);
+    reactor->wire->close(reactor, &t->io, false);
+    dw_stream_discard(t);
+    return 0;
+}
+
+static inline int serve(dw_reactor *reactor, dw_factory *factory, dw_io *accepted,
+                        const dw_address *peer) {
+    dw_transport *t = dw_stream_accepted(reactor, accepted, peer);
+    if (t == NULL) {
         return DW_NO_MEMORY;
     }
     dw_protocol *protocol = factory->cls->build_protocol(factory, peer);
     if (protocol == NULL || protocol == DW_PROTOCOL_FAILED) {
-        if (protocol == DW_PROTOCOL_FAILED) {
-            dw_reactor_log(reactor, "%s: no protocol for a connection", factory->cls->name);
-        }
-        reactor->wire->close(reactor, &t->io, false);
-        dw_stream_discard(t);
-        return 0;
+        return turn_away(reactor, factory, t, protocol);
     }
     protocol->factory = factory;
-    dw_stream_establish(t, protocol);
+    dw_stream_serve(t, protocol);
     return 0;
 }
 
@@ -127,7 +126,7 @@ void dw_port_ready(dw_port *port) {
         int error = reactor->wire->accept(reactor, &port->io, &accepted, &peer);
         if (error == 0) {
             serve(reactor, port->factory, &accepted, &peer);
-            dw_reactor_flush(reactor);
+            reactor_flush(reactor);
         } else if (!accept_failed(port, -error)) {
             return;
         }
@@ -332,7 +331,11 @@ int dw_port_stop_listening(dw_port *port, void (*done)(void *user), void *user) 
 }
 
 dw_address dw_port_host(const dw_port *port) {
-    return port->address;
+    return port != NULL ? port->address : (dw_address){0};
+}
+
+int dw_port_handle(const dw_port *port) {
+    return port != NULL ? io_handle(port->reactor, &port->io) : -1;
 }
 
 void dw_port_shutdown(dw_port *port) {

@@ -9,16 +9,12 @@ void dw_protocol_init(dw_protocol *protocol, const dw_protocol_class *cls) {
 }
 
 void dw_protocol_make_connection(dw_protocol *protocol, dw_transport *transport) {
-    if (!dw_contract(dw_transport_reactor(transport),
-                     !protocol->connected && protocol->transport == NULL, "contract",
-                     "a protocol was connected twice")) {
-        return;
-    }
-    protocol->transport = transport;
-    protocol->connected = true;
-    if (protocol->cls->connection_made != NULL) {
-        protocol->cls->connection_made(protocol);
-    }
+    protocol_make_connection(protocol, transport);
+}
+
+void dw_protocol_made_twice(dw_transport *transport) {
+    dw_contract(dw_transport_reactor(transport), false, "contract",
+                "a protocol was connected twice");
 }
 
 const char *dw_protocol_log_prefix(dw_protocol *protocol) {

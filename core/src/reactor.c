@@ -6,6 +6,7 @@
  *
  * Invariant: whatever the program writes is flushed before control goes back to the wire.
  */
+#include "attempt.h"
 #include "internal.h"
 
 #include <stdarg.h>
@@ -28,6 +29,7 @@ void dw_reactor_init(dw_reactor *reactor, const dw_wire *wire, const dw_allocato
     dw_lookups_init(reactor);
     list_init(&reactor->owned);
     list_init(&reactor->connectings);
+    list_init(&reactor->offloads);
     for (size_t i = 0; i < sizeof(reactor->triggers) / sizeof(reactor->triggers[0]); i++) {
         list_init(&reactor->triggers[i]);
     }
@@ -48,6 +50,7 @@ static void drop_lists(dw_reactor *reactor) {
 
 void dw_reactor_fini(dw_reactor *reactor) {
     dw_thread_calls_run_last(reactor);
+    dw_offloads_discard(reactor);
     dw_descriptors_fini(reactor);
     drop_lists(reactor);
     while (!list_empty(&reactor->connectors)) {
@@ -68,8 +71,8 @@ void dw_reactor_fini(dw_reactor *reactor) {
     while (!list_empty(&reactor->datagram_ports)) {
         dw_datagram_discard(dw_datagram_of_node(reactor->datagram_ports.next));
     }
+    dw_connectings_discard(reactor); /* some of them are owned */
     dw_owned_discard(reactor);
-    dw_connectings_discard(reactor);
     dw_triggers_drop(reactor);
     dw_timers_fini(reactor);
     dw_buffer_pool_clear(reactor);
@@ -78,6 +81,7 @@ void dw_reactor_fini(dw_reactor *reactor) {
 
 void dw_reactor_forget(dw_reactor *reactor) {
     dw_thread_calls_drop(reactor);
+    dw_offloads_discard(reactor);
     dw_triggers_drop(reactor);
     dw_timers_fini(reactor);
 }
@@ -227,6 +231,7 @@ static int wait_turn(dw_reactor *reactor, dw_time timeout) {
         dw_time until = due > now ? due - now : 0;
         timeout = timeout < 0 || until < timeout ? until : timeout;
     }
+    reactor->timers.trust = 0;
     return reactor->wire->wait(reactor, timeout);
 }
 
@@ -379,6 +384,7 @@ static void disconnect_all(dw_reactor *reactor) {
         dw_connector_shutdown(dw_connector_of_node(node));
     }
     dw_lookups_shutdown(reactor);
+    dw_offloads_shutdown(reactor);
 }
 
 bool dw_reactor_prepare_shutdown(dw_reactor *reactor) {
@@ -408,8 +414,10 @@ void dw_reactor_shutdown(dw_reactor *reactor) {
 
 /* ---- Small things ---- */
 
+/* What is armed next in this callback counts from no earlier. */
 dw_time dw_reactor_now(dw_reactor *reactor) {
-    return reactor_now(reactor);
+    reactor->timers.seen = reactor_now(reactor);
+    return reactor->timers.seen;
 }
 
 dw_time dw_reactor_wall_clock(dw_reactor *reactor) {
@@ -449,6 +457,7 @@ dw_reactor_counts dw_reactor_count(const dw_reactor *reactor) {
         .ports = reactor->port_count,
         .delayed_calls = dw_timers_count(reactor),
         .processes = dw_processes_count(reactor),
+        .offloads = dw_offloads_count(reactor),
     };
 }
 

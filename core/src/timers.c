@@ -1,99 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Delayed calls, in order of (due time, sequence). A 4-ary heap with the keys inline holds those
- * with a delay, a plain queue those without one. Arming never fails: when the heap cannot grow, the
+ * Delayed calls, in order of (due time, sequence). Those with a delay are in a heap (timer_heap.h),
+ * those without one in a plain queue. Arming never fails: when there is no memory for the heap, the
  * call waits in an unsorted list that is searched at each turn; slow, and only then.
+ *
+ * Invariant: `state_` says in which of the three a call is, and a call is pending if it is in one.
  */
-#include "internal.h"
+#include "timer_heap.h"
 
 enum { NEVER, IN_HEAP, IN_SOON, IN_SPARE, CALLED, CANCELLED };
-enum { ARITY = 4, HEAP_FIRST = 16 };
 
-typedef struct dw_timer_key {
-    dw_time due;
-    uint64_t sequence;
-    dw_delayed_call *call;
-} dw_timer_key;
+/* So often is a real clock taken to stand still, within one callback. */
+enum { CLOCK_TRUST = 64 };
 
-const char dw_where_timers[] = "the heap of delayed calls";
-
-static bool before(dw_time due, uint64_t sequence, dw_time other_due, uint64_t other_sequence) {
-    return due < other_due || (due == other_due && sequence < other_sequence);
-}
-
-static bool key_before(const dw_timer_key *a, const dw_timer_key *b) {
-    return before(a->due, a->sequence, b->due, b->sequence);
-}
-
-static void heap_put(struct dw_timers *timers, uint32_t place, dw_timer_key key) {
-    timers->heap[place] = key;
-    key.call->place_ = place;
-}
-
-static void heap_up(struct dw_timers *timers, uint32_t place, dw_timer_key key) {
-    while (place > 0) {
-        uint32_t parent = (place - 1) / ARITY;
-        if (!key_before(&key, &timers->heap[parent])) {
-            break;
-        }
-        heap_put(timers, place, timers->heap[parent]);
-        place = parent;
-    }
-    heap_put(timers, place, key);
-}
-
-static void heap_down(struct dw_timers *timers, uint32_t place, dw_timer_key key) {
-    for (;;) {
-        uint32_t child = place * ARITY + 1;
-        if (child >= timers->count) {
-            break;
-        }
-        uint32_t last = child + ARITY <= timers->count ? child + ARITY : timers->count;
-        uint32_t least = child;
-        for (uint32_t i = child + 1; i < last; i++) {
-            if (key_before(&timers->heap[i], &timers->heap[least])) {
-                least = i;
-            }
-        }
-        if (!key_before(&timers->heap[least], &key)) {
-            break;
-        }
-        heap_put(timers, place, timers->heap[least]);
-        place = least;
-    }
-    heap_put(timers, place, key);
-}
-
-static bool heap_reserve(dw_reactor *reactor) {
-    struct dw_timers *timers = &reactor->timers;
-    if (timers->count < timers->room) {
-        return true;
-    }
-    uint32_t room = timers->room > 0 ? timers->room * 2 : HEAP_FIRST;
-    dw_timer_key *heap = dw_resize_at(reactor, timers->heap, room * sizeof(*heap), dw_where_timers);
-    if (heap == NULL) {
-        return false;
-    }
-    timers->heap = heap;
-    timers->room = room;
-    return true;
-}
-
-/* The key takes this place, or the one near it where it belongs. */
-static void heap_settle(struct dw_timers *timers, uint32_t place, dw_timer_key key) {
-    if (place > 0 && key_before(&key, &timers->heap[(place - 1) / ARITY])) {
-        heap_up(timers, place, key);
-    } else {
-        heap_down(timers, place, key);
-    }
-}
-
-static void heap_remove(struct dw_timers *timers, uint32_t place) {
-    timers->count--;
-    if (place < timers->count) {
-        heap_settle(timers, place, timers->heap[timers->count]);
-    }
-}
+/* ---- The queues ---- */
 
 static void soon_add(struct dw_timers *timers, dw_delayed_call *call) {
     call->state_ = IN_SOON;
@@ -152,7 +72,7 @@ static bool pending(const dw_delayed_call *call) {
 static void take_out(dw_delayed_call *call) {
     struct dw_timers *timers = &call->reactor_->timers;
     if (call->state_ == IN_HEAP) {
-        heap_remove(timers, call->place_);
+        timer_heap_remove(timers, call);
     } else if (call->state_ == IN_SOON) {
         soon_remove(timers, call);
     } else {
@@ -164,48 +84,97 @@ static void take_out(dw_delayed_call *call) {
 static void put_in(dw_delayed_call *call, bool soon) {
     dw_reactor *reactor = call->reactor_;
     struct dw_timers *timers = &reactor->timers;
-    dw_timer_key key = {call->due_, call->sequence_, call};
     if (soon) {
         soon_add(timers, call);
-    } else if (heap_reserve(reactor)) {
+    } else if (dw_timer_heap_add(reactor, call)) {
         call->state_ = IN_HEAP;
-        timers->count++;
-        heap_up(timers, timers->count - 1, key);
     } else {
         spare_add(timers, call);
     }
     reactor_wake(reactor, call->due_);
 }
 
-/* A call without a delay has nothing to compare its time with while all others have none either;
- * then the time when the clock was last looked at does as well, on a wire with a real clock, where
- * looking costs more than all the rest. */
-static dw_time due_after(dw_reactor *reactor, dw_time delay) {
+/* ---- The clock ---- */
+
+static bool has_real_clock(const dw_reactor *reactor) {
+    return reactor->wire->wait != NULL && reactor->wire->wake == NULL;
+}
+
+DW_APART static void look_at_clock(dw_reactor *reactor) {
     struct dw_timers *timers = &reactor->timers;
-    bool real_clock = reactor->wire->wait != NULL && reactor->wire->wake == NULL;
-    if (delay == 0 && real_clock && timers->count == 0 && timers->spare == NULL &&
-        reactor->aborted_head == NULL) {
+    timers->seen = reactor_now(reactor);
+    timers->trust = reactor->looping && has_real_clock(reactor) ? CLOCK_TRUST : 0;
+}
+
+/* Looking at a real clock costs more than all the rest. So inside the loop it is looked at anew in
+ * each callback, and in one that arms many calls now and then. */
+static inline dw_time clock_seen(dw_reactor *reactor) {
+    struct dw_timers *timers = &reactor->timers;
+    if (timers->trust == 0) {
+        look_at_clock(reactor);
+    } else {
+        timers->trust--;
+    }
+    return timers->seen;
+}
+
+dw_time dw_timers_clock(dw_reactor *reactor) {
+    return clock_seen(reactor);
+}
+
+/* A call without a delay has nothing to compare its time with while all others have none either;
+ * then the time when the clock was last looked at does as well. */
+static dw_time due_after(dw_reactor *reactor, dw_time delay) {
+    const struct dw_timers *timers = &reactor->timers;
+    if (delay == 0 && timer_heap_count(timers) == 0 && timers->spare == NULL &&
+        reactor->aborted_head == NULL && has_real_clock(reactor)) {
         return timers->seen;
     }
-    timers->seen = reactor_now(reactor);
-    return delay < DW_TIME_MAX - timers->seen ? timers->seen + delay : DW_TIME_MAX;
+    dw_time now = clock_seen(reactor);
+    return delay < DW_TIME_MAX - now ? now + delay : DW_TIME_MAX;
+}
+
+/* ---- Verbs ---- */
+
+static void move_to(dw_delayed_call *call, dw_time due, bool soon) {
+    struct dw_timers *timers = &call->reactor_->timers;
+    bool stays = call->state_ == IN_HEAP && !soon;
+    bool later = due >= call->due_;
+    if (!stays) {
+        take_out(call);
+    }
+    call->due_ = due;
+    call->sequence_ = ++timers->sequence;
+    if (stays) {
+        dw_timer_heap_move(timers, call, later);
+        reactor_wake(call->reactor_, due);
+    } else {
+        put_in(call, soon);
+    }
 }
 
 void dw_reactor_call_later_at(dw_reactor *reactor, dw_delayed_call *call, dw_time delay,
                               dw_delayed_fn fn, void *user, const char *where) {
-    if (!dw_contract(reactor, delay >= 0, "contract", "call_later with a negative delay")) {
+    if (delay < 0) {
+        dw_contract(reactor, false, "contract", "call_later with a negative delay");
         delay = 0;
     }
-    if (pending(call)) {
+    if (pending(call) && call->reactor_ != reactor) {
         take_out(call);
+        call->state_ = CANCELLED;
     }
+    dw_time due = due_after(reactor, delay);
     call->fn_ = fn;
     call->user_ = user;
     call->reactor_ = reactor;
     call->where_ = where;
-    call->due_ = due_after(reactor, delay);
-    call->sequence_ = ++reactor->timers.sequence;
-    put_in(call, delay == 0);
+    if (pending(call)) {
+        move_to(call, due, delay == 0);
+    } else {
+        call->due_ = due;
+        call->sequence_ = ++reactor->timers.sequence;
+        put_in(call, delay == 0);
+    }
 }
 
 static int not_pending(const dw_delayed_call *call) {
@@ -221,22 +190,6 @@ int dw_delayed_call_cancel(dw_delayed_call *call) {
     return 0;
 }
 
-static void move_to(dw_delayed_call *call, dw_time due, bool soon) {
-    struct dw_timers *timers = &call->reactor_->timers;
-    bool stays = call->state_ == IN_HEAP && !soon;
-    if (!stays) {
-        take_out(call);
-    }
-    call->due_ = due;
-    call->sequence_ = ++timers->sequence;
-    if (stays) {
-        heap_settle(timers, call->place_, (dw_timer_key){due, call->sequence_, call});
-        reactor_wake(call->reactor_, due);
-    } else {
-        put_in(call, soon);
-    }
-}
-
 /* time + delay, as far as there is time. */
 static dw_time time_after(dw_time time, dw_time delay) {
     if (delay > 0) {
@@ -249,10 +202,11 @@ int dw_delayed_call_reset(dw_delayed_call *call, dw_time delay) {
     if (!pending(call)) {
         return not_pending(call);
     }
-    if (!dw_contract(call->reactor_, delay >= 0, "contract", "reset with a negative delay")) {
+    if (delay < 0) {
+        dw_contract(call->reactor_, false, "contract", "reset with a negative delay");
         delay = 0;
     }
-    move_to(call, time_after(reactor_now(call->reactor_), delay), delay == 0);
+    move_to(call, time_after(clock_seen(call->reactor_), delay), delay == 0);
     return 0;
 }
 
@@ -274,15 +228,16 @@ dw_time dw_delayed_call_time(const dw_delayed_call *call) {
 
 /* The next call by (due, sequence), or NULL. Of the queue without delays only what was armed up to
  * `limit` counts: the rest waits for a later turn (vectors/README.md, section 4: 14). */
-static dw_delayed_call *next_call(const struct dw_timers *timers, uint64_t limit) {
-    dw_delayed_call *best = timers->count > 0 ? timers->heap[0].call : NULL;
+static inline dw_delayed_call *next_call(struct dw_timers *timers, uint64_t limit) {
+    dw_delayed_call *best = timer_heap_first(timers);
     dw_delayed_call *soon = timers->soon_head;
     if (soon != NULL && soon->sequence_ <= limit &&
-        (best == NULL || before(soon->due_, soon->sequence_, best->due_, best->sequence_))) {
+        (best == NULL || timer_before(soon->due_, soon->sequence_, best->due_, best->sequence_))) {
         best = soon;
     }
     for (dw_delayed_call *call = timers->spare; call != NULL; call = call->next_) {
-        if (best == NULL || before(call->due_, call->sequence_, best->due_, best->sequence_)) {
+        if (best == NULL ||
+            timer_before(call->due_, call->sequence_, best->due_, best->sequence_)) {
             best = call;
         }
     }
@@ -309,8 +264,8 @@ void dw_timers_run(dw_reactor *reactor, dw_time now) {
         }
         dw_transport *aborted = reactor->aborted_head;
         if (aborted != NULL && aborted->aborted.sequence <= limit &&
-            (call == NULL ||
-             before(aborted->aborted.at, aborted->aborted.sequence, call->due_, call->sequence_))) {
+            (call == NULL || timer_before(aborted->aborted.at, aborted->aborted.sequence,
+                                          call->due_, call->sequence_))) {
             dw_stream_abort_now(aborted);
             dw_reactor_flush(reactor);
         } else if (call != NULL) {
@@ -321,23 +276,29 @@ void dw_timers_run(dw_reactor *reactor, dw_time now) {
     }
 }
 
+/* Asking changes how the calls lie in memory, and nothing that anybody could tell. */
+static dw_delayed_call *next_of(const dw_reactor *reactor) {
+    return next_call((struct dw_timers *)(uintptr_t)&reactor->timers, UINT64_MAX);
+}
+
 dw_time dw_timers_next_due(const dw_reactor *reactor) {
-    dw_delayed_call *call = next_call(&reactor->timers, UINT64_MAX);
+    dw_delayed_call *call = next_of(reactor);
     dw_time due = call != NULL ? call->due_ : DW_TIME_MAX;
     dw_transport *aborted = reactor->aborted_head;
     return aborted != NULL && aborted->aborted.at < due ? aborted->aborted.at : due;
 }
 
 const char *dw_reactor_pending_call(const dw_reactor *reactor) {
-    const dw_delayed_call *call = next_call(&reactor->timers, UINT64_MAX);
+    const dw_delayed_call *call = next_of(reactor);
     return call != NULL ? call->where_ : NULL;
 }
 
 static void consider(const dw_delayed_call **best, const dw_delayed_call *last,
                      const dw_delayed_call *call) {
-    bool after = last == NULL || before(last->due_, last->sequence_, call->due_, call->sequence_);
-    if (after &&
-        (*best == NULL || before(call->due_, call->sequence_, (*best)->due_, (*best)->sequence_))) {
+    bool after =
+        last == NULL || timer_before(last->due_, last->sequence_, call->due_, call->sequence_);
+    if (after && (*best == NULL ||
+                  timer_before(call->due_, call->sequence_, (*best)->due_, (*best)->sequence_))) {
         *best = call;
     }
 }
@@ -347,7 +308,10 @@ static const dw_delayed_call *call_behind(const struct dw_timers *timers,
                                           const dw_delayed_call *last) {
     const dw_delayed_call *best = NULL;
     for (uint32_t i = 0; i < timers->count; i++) {
-        consider(&best, last, timers->heap[i].call);
+        const dw_delayed_call *call = timer_node_call(&timers->heap[i]);
+        if (call != NULL) {
+            consider(&best, last, call);
+        }
     }
     for (const dw_delayed_call *call = timers->soon_head; call != NULL; call = call->next_) {
         consider(&best, last, call);
@@ -369,7 +333,7 @@ size_t dw_reactor_pending_calls(const dw_reactor *reactor, dw_pending_call *out,
 
 size_t dw_timers_count(const dw_reactor *reactor) {
     const struct dw_timers *timers = &reactor->timers;
-    return timers->count + timers->soon_count + timers->spare_count;
+    return timer_heap_count(timers) + timers->soon_count + timers->spare_count;
 }
 
 void dw_timers_fini(dw_reactor *reactor) {
@@ -380,10 +344,11 @@ void dw_timers_fini(dw_reactor *reactor) {
     while (timers->spare != NULL) {
         dw_delayed_call_cancel(timers->spare);
     }
-    while (timers->count > 0) {
-        dw_delayed_call_cancel(timers->heap[timers->count - 1].call);
+    for (uint32_t i = 0; i < timers->count; i++) {
+        dw_delayed_call *call = timer_node_call(&timers->heap[i]);
+        if (call != NULL) {
+            call->state_ = CANCELLED;
+        }
     }
-    dw_free(reactor, timers->heap);
-    timers->heap = NULL;
-    timers->room = 0;
+    dw_timer_heap_free(reactor);
 }

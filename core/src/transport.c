@@ -105,8 +105,34 @@ DW_APART static void write_seen(dw_transport *t, const void *data, size_t len) {
     }
 }
 
+/* The first bytes since the last flush, of nobody who borrows any, or has a producer; nobody looks,
+ * and a buffer lies ready. False: there is more to it; nothing has been done. */
+static bool write_first(dw_transport *t, const void *data, size_t len) {
+    dw_reactor *reactor = t->reactor;
+    const struct dw_extra *extra = stream_extra(t);
+    if (len == 0 || reactor->observe_bytes != NULL || reactor->borrower == t ||
+        !writes_are_taken(t) || *stream_out(t) != NULL ||
+        (uintptr_t)data - (uintptr_t)reactor->received < reactor->received_len ||
+        (extra != NULL && extra->producer != NULL)) {
+        return false;
+    }
+    dw_buffer *buffer = buffer_fill_pooled(reactor, data, len);
+    if (buffer == NULL) {
+        return false;
+    }
+    *stream_out(t) = buffer;
+    dw_stream_mark_dirty(t);
+    return true;
+}
+
+DW_APART static void write_otherwise(dw_transport *t, const void *data, size_t len) {
+    if (!write_first(t, data, len)) {
+        write_seen(t, data, len);
+    }
+}
+
 /* The short way is an echo's: all is there to borrow (`len` 0 becomes the largest number), nobody
- * is to be flushed before it, and there is no `extra`, which would be where `out` is. Then the list
+ * is to be flushed before it, and there is no `aside`, which would be where `out` is. Then the list
  * of those to flush does without it; see reactor_flush. */
 static void stream_write(dw_transport *t, const void *data, size_t len) {
     const dw_reactor *reactor = t->reactor;
@@ -114,7 +140,7 @@ static void stream_write(dw_transport *t, const void *data, size_t len) {
         t->out == NULL && reactor->dirty_head == NULL && reactor->observe_bytes == NULL) {
         borrow(t, data, len);
     } else {
-        write_seen(t, data, len);
+        write_otherwise(t, data, len);
     }
 }
 

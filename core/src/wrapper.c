@@ -132,6 +132,13 @@ static void outer_descriptor(dw_protocol *protocol, int fd) {
     wrapped->cls->file_descriptor_received(wrapped, fd);
 }
 
+/* The factory may be gone afterwards. */
+static void tell_unused(dw_wrapping_factory *factory) {
+    if (factory->unused_ != NULL && factory->base.base.num_ports == 0 && factory->alive_ == 0) {
+        factory->unused_(factory->unused_user_);
+    }
+}
+
 /* A reactor that is freed with open connections comes here without connection_lost. */
 static void outer_destroy(dw_protocol *protocol) {
     dw_protocol_wrapper *w = wrapper_of_protocol(protocol);
@@ -145,8 +152,13 @@ static void outer_destroy(dw_protocol *protocol) {
     if (wrapped->cls->destroy != NULL) {
         wrapped->cls->destroy(wrapped);
     }
+    dw_wrapping_factory *factory = w->watched_ ? factory_of(w->base.factory) : NULL;
     if (w->owned_) {
         dw_free(w->reactor_, w);
+    }
+    if (factory != NULL) {
+        factory->alive_--;
+        tell_unused(factory);
     }
 }
 
@@ -165,7 +177,7 @@ void dw_protocol_wrapper_init(dw_protocol_wrapper *w, const dw_protocol_wrapper_
     w->wrapped = wrapped;
     w->transport_.verbs = &dw_wrapper_verbs;
     w->reactor_ = NULL;
-    w->counted_ = w->owned_ = false;
+    w->counted_ = w->owned_ = w->watched_ = false;
     list_init(&w->node_);
     w->outer_ = (dw_protocol_class){
         .name = inner->name,
@@ -182,9 +194,13 @@ void dw_protocol_wrapper_init(dw_protocol_wrapper *w, const dw_protocol_wrapper_
     dw_protocol_init(&w->base, &w->outer_);
 }
 
+dw_protocol *dw_protocol_wrapped(dw_protocol *protocol) {
+    return protocol->cls->destroy == outer_destroy ? wrapper_of_protocol(protocol)->wrapped : NULL;
+}
+
 dw_protocol *dw_protocol_unwrapped(dw_protocol *protocol) {
-    while (protocol->cls->destroy == outer_destroy) {
-        protocol = wrapper_of_protocol(protocol)->wrapped;
+    for (dw_protocol *inner; (inner = dw_protocol_wrapped(protocol)) != NULL;) {
+        protocol = inner;
     }
     return protocol;
 }
@@ -402,7 +418,9 @@ static dw_protocol *factory_build(dw_factory *base, const dw_address *peer) {
     w->base.factory = base;
     w->reactor_ = factory->reactor;
     w->owned_ = w->counted_ = true;
+    w->watched_ = factory->unused_ != NULL;
     factory->count_++;
+    factory->alive_ += w->watched_;
     if (cls->built != NULL && cls->built(factory, w, peer) < 0) {
         outer_destroy(&w->base);
         return DW_PROTOCOL_FAILED;
@@ -418,8 +436,33 @@ static void factory_start(dw_factory *base) {
     dw_factory_do_start(factory_of(base)->wrapped);
 }
 
+/* Whom a factory that was stopped builds with. */
+static dw_protocol *refuse(dw_factory *factory, const dw_address *peer) {
+    (void)factory;
+    (void)peer;
+    return NULL;
+}
+
+static const dw_factory_class refusing_class = {.name = "refusing", .build_protocol = refuse};
+static dw_factory refusing = {.cls = &refusing_class};
+
 static void factory_stop(dw_factory *base) {
-    dw_factory_do_stop(factory_of(base)->wrapped);
+    dw_wrapping_factory *factory = factory_of(base);
+    dw_factory *wrapped = factory->wrapped;
+    bool watched = factory->unused_ != NULL; /* else it may be gone when its stop has returned, */
+    if (watched) {
+        factory->wrapped = &refusing; /* as the wrapped one may */
+    }
+    dw_factory_do_stop(wrapped);
+    if (watched) {
+        tell_unused(factory);
+    }
+}
+
+void dw_wrapping_factory_watch(dw_wrapping_factory *factory, void (*unused)(void *user),
+                               void *user) {
+    factory->unused_ = unused;
+    factory->unused_user_ = user;
 }
 
 static const dw_client_factory_class *client_class(const dw_wrapping_factory *factory) {
@@ -451,7 +494,8 @@ void dw_wrapping_factory_init(dw_wrapping_factory *factory, const dw_wrapping_fa
     factory->cls = cls;
     factory->reactor = reactor;
     factory->wrapped = wrapped;
-    factory->count_ = 0;
+    factory->count_ = factory->alive_ = 0;
+    factory->unused_ = NULL;
     list_init(&factory->connections_);
     factory->outer_ = (dw_client_factory_class){
         .base = {.name = cls->name,

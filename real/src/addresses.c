@@ -18,6 +18,7 @@ static void unix_from(dw_address *out, const struct sockaddr *from, size_t len) 
     const char *path = (const char *)from + UNIX_PATH_AT;
     size_t room = len > UNIX_PATH_AT ? len - UNIX_PATH_AT : 0;
     out->kind = DW_ADDRESS_UNIX;
+    memset(out->path, 0, sizeof(out->path));
     if (room > 0 && path[0] != '\0') {
         room = strnlen(path, room);
         room = room <= DW_UNIX_PATH_MAX ? room : 0;
@@ -29,16 +30,15 @@ static void unix_from(dw_address *out, const struct sockaddr *from, size_t len) 
 }
 
 void dw_live_address_from(dw_address *out, const struct sockaddr *from, size_t len) {
-    memset(out, 0, sizeof(*out));
+    /* As much of it as an IP address has, for one is read with each connection. */
+    memset(out, 0, offsetof(dw_address, ip) + sizeof(out->ip));
     if (len < sizeof(from->sa_family)) {
         return; /* a connection's end that the kernel does not name */
     }
     if (from->sa_family == AF_INET) {
         struct sockaddr_in v4;
         memcpy(&v4, from, sizeof(v4));
-        out->kind = DW_ADDRESS_IPV4;
-        out->port = ntohs(v4.sin_port);
-        memcpy(out->ip, &v4.sin_addr, 4);
+        dw_live_address_from_ipv4(out, &v4);
     } else if (from->sa_family == AF_INET6) {
         struct sockaddr_in6 v6;
         memcpy(&v6, from, sizeof(v6));

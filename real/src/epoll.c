@@ -88,17 +88,18 @@ static int pages_reserve(struct epoll_reactor *self, uint32_t page) {
     return 0;
 }
 
-static int table_reserve(struct epoll_reactor *self, uint32_t fd) {
-    uint32_t page = fd >> PAGE_BITS;
-    if (page < self->page_room && self->pages[page] != NULL) {
-        return 0;
-    }
+DW_SELDOM static int page_reserve(struct epoll_reactor *self, uint32_t page) {
     int error = pages_reserve(self, page);
     if (error == 0) {
         self->pages[page] = dw_new(&self->live.base, struct epoll_page);
         error = self->pages[page] != NULL ? 0 : -ENOMEM;
     }
     return error;
+}
+
+static inline int table_reserve(struct epoll_reactor *self, uint32_t fd) {
+    uint32_t page = fd >> PAGE_BITS;
+    return page < self->page_room && self->pages[page] != NULL ? 0 : page_reserve(self, page);
 }
 
 /* ---- Registration ---- */
@@ -114,53 +115,108 @@ static bool is_edge(const dw_io *io) {
     return (io->state & DW_LIVE_EDGE) != 0;
 }
 
+#define EDGE_EVENTS ((uint32_t)(EPOLLRDHUP | EPOLLPRI | EPOLLET))
+
 static uint32_t events_of(const dw_io *io) {
     uint32_t events = (io->state & DW_LIVE_ASKED_READ) != 0 ? EPOLLIN : 0;
     events |= (io->state & DW_LIVE_ASKED_WRITE) != 0 ? EPOLLOUT : 0;
     if (is_edge(io)) {
-        return events | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+        return events | EDGE_EVENTS;
     }
     /* Errors and hang-ups are always reported, and where nobody asks must not be for ever. */
     return events != 0 ? events : EPOLLET;
 }
 
-static int control(struct epoll_reactor *self, int operation, const dw_io *io) {
-    struct epoll_event event = {.events = events_of(io), .data.u64 = handle_of(io)};
+static inline int control_as(struct epoll_reactor *self, int operation, const dw_io *io,
+                             uint32_t events) {
+    struct epoll_event event = {.events = events, .data.u64 = handle_of(io)};
     return self->live.sys->epoll_ctl(self->epoll, operation, (int)io->socket, &event) != 0 ? -errno
                                                                                            : 0;
 }
 
+static int control(struct epoll_reactor *self, int operation, const dw_io *io) {
+    return control_as(self, operation, io, events_of(io));
+}
+
 /* A connection that was accepted is registered for good; one that has yet to connect only gets its
  * place, for it would be reported as hung up (tcp(7), states). */
-static int epoll_opened(struct dw_live *live, dw_io *io) {
-    struct epoll_reactor *self = (struct epoll_reactor *)live;
+static inline int register_io(struct epoll_reactor *self, dw_io *io, uint8_t state) {
     int error = table_reserve(self, (uint32_t)io->socket);
     if (error != 0) {
         return error;
     }
     self->generation += self->generation + 1 != 0 ? 1 : 2;
     io->slot = self->generation;
-    io->state = edge_of(io);
-    io->state |= io->kind == DW_IO_STREAM ? DW_LIVE_ASKED_READ : 0;
+    io->state = state;
+    if (state == (DW_LIVE_EDGE | DW_LIVE_ASKED_READ)) {
+        return control_as(self, EPOLL_CTL_ADD, io, EPOLLIN | EDGE_EVENTS);
+    }
     return control(self, EPOLL_CTL_ADD, io);
+}
+
+static int epoll_opened(struct dw_live *live, dw_io *io) {
+    uint8_t asked = io->kind == DW_IO_STREAM ? DW_LIVE_ASKED_READ : 0;
+    int error = register_io((struct epoll_reactor *)live, io, edge_of(io) | asked);
+    if (error == -EPERM && io->kind == DW_IO_PIPE) {
+        /* Standard input or output is a file (epoll_ctl(2)): as an edge that is never used up. */
+        io->state =
+            DW_LIVE_EDGE | DW_LIVE_ASKED_READ | DW_LIVE_ASKED_WRITE | DW_READABLE | DW_WRITABLE;
+        return 0;
+    }
+    return error;
+}
+
+/* dw_live_accept, in one piece. */
+static int epoll_accept(dw_reactor *reactor, dw_io *listener, dw_io *conn, dw_address *peer) {
+    struct epoll_reactor *self = epoll_of(reactor);
+    struct dw_live *live = &self->live;
+    if (live->reserve < 0) {
+        dw_live_reserve_take(live); /* it was lost in an earlier shortage */
+    }
+    conn->socket = dw_live_accept_once(live, (int)listener->socket, peer);
+    if (conn->socket < 0) {
+        return dw_live_accept_failed(live, listener, conn, peer);
+    }
+    conn->family = listener->family;
+    uint8_t edge = conn->family != DW_ADDRESS_UNIX ? DW_LIVE_EDGE : 0;
+    int error = register_io(self, conn, edge | DW_LIVE_ASKED_READ);
+    return error == 0 ? 0 : dw_live_refused(live, conn, error);
+}
+
+/* One that has been registered. */
+static inline void forget_edge(struct epoll_reactor *self, dw_io *io) {
+    if (self->current == io) {
+        self->current = NULL;
+    }
+    *place_of(self, (uint32_t)io->socket) = NULL;
+    io->slot = 0;
+    io->state = 0;
 }
 
 /* Closing a descriptor takes it out of the set, unless a child process has it too: that does no
  * harm to an edge, but a level would be reported for ever. */
 static void epoll_forget(struct dw_live *live, dw_io *io) {
     struct epoll_reactor *self = (struct epoll_reactor *)live;
-    if (self->current == io) {
-        self->current = NULL;
-    }
     if (io->socket == DW_SOCKET_NONE || io->slot == 0) {
         return;
     }
-    *place_of(self, (uint32_t)io->socket) = NULL;
     if (!is_edge(io)) {
         (void)control(self, EPOLL_CTL_DEL, io);
     }
-    io->slot = 0;
-    io->state = 0;
+    forget_edge(self, io);
+}
+
+/* Most connections by far end in good order. */
+static void epoll_close(dw_reactor *reactor, dw_io *io, bool reset) {
+    struct epoll_reactor *self = epoll_of(reactor);
+    int fd = (int)io->socket;
+    if (reset || !is_edge(io)) {
+        dw_live_close(reactor, io, reset);
+        return;
+    }
+    forget_edge(self, io);
+    io->socket = DW_SOCKET_NONE;
+    (void)self->live.sys->close(fd); /* never repeated; see dw_live_close */
 }
 
 /* ---- The queue ---- */
@@ -179,18 +235,22 @@ DW_SELDOM static void queue_add(struct epoll_reactor *self, dw_io *io) {
     }
 }
 
-static void ask_edge(struct epoll_reactor *self, dw_io *io) {
+DW_SELDOM static void ask_edge(struct epoll_reactor *self, dw_io *io, uint8_t ask) {
+    io->state |= ask;
+    (void)control(self, EPOLL_CTL_MOD, io); /* cannot fail: it is in the set (epoll_ctl(2)) */
+}
+
+static void watch_edge(struct epoll_reactor *self, dw_io *io) {
     uint8_t ask = (uint8_t)(DW_LIVE_ASKED_READ | io->want << DW_LIVE_ASKED_SHIFT);
     if ((ask & ~io->state) != 0) {
-        io->state |= ask;
-        (void)control(self, EPOLL_CTL_MOD, io); /* cannot fail: it is in the set (epoll_ctl(2)) */
+        ask_edge(self, io, ask);
     }
     if ((io->state & io->want) != 0) {
         queue_add(self, io);
     }
 }
 
-static void ask_level(struct epoll_reactor *self, dw_io *io) {
+DW_SELDOM static void watch_level(struct epoll_reactor *self, dw_io *io) {
     uint8_t ask = (uint8_t)(io->want << DW_LIVE_ASKED_SHIFT);
     if (ask != io->state) {
         io->state = ask;
@@ -198,14 +258,21 @@ static void ask_level(struct epoll_reactor *self, dw_io *io) {
     }
 }
 
+static void watch_otherwise(struct epoll_reactor *self, dw_io *io) {
+    if (!is_edge(io)) {
+        watch_level(self, io);
+    } else if (io->want != 0) {
+        watch_edge(self, io);
+    }
+}
+
 static void epoll_watch(dw_reactor *reactor, dw_io *io) {
     struct epoll_reactor *self = epoll_of(reactor);
     *place_of(self, (uint32_t)io->socket) = io;
-    if (!is_edge(io)) {
-        ask_level(self, io);
-    } else if (io->want != 0) {
-        ask_edge(self, io);
+    if (io->state == (DW_LIVE_EDGE | DW_LIVE_ASKED_READ) && io->want == DW_READABLE) {
+        return; /* as it was registered */
     }
+    watch_otherwise(self, io);
 }
 
 /* ---- The wait ---- */
@@ -263,13 +330,13 @@ DW_SELDOM static void dispatch_otherwise(struct epoll_reactor *self,
     }
 }
 
-/* As deliver, for what recv came to, by dispatch_data, when it was not simply all there was. */
+/* As deliver, for what recv came to in a dispatch, when it was not simply all there was. */
 DW_SELDOM static void deliver_received(struct epoll_reactor *self, dw_io *io, ssize_t got) {
     io->state |= DW_READABLE;
     if (got < 0) {
         got = dw_live_recv_failed(&self->live, io);
     }
-    if (got >= 0 && got < DW_RECV_MAX) {
+    if (got >= 0 && got < DW_RECV_MAX && (io->state & DW_LIVE_HUNG_UP) == 0) {
         io->state &= (uint8_t)~DW_READABLE;
     }
     self->current = io;
@@ -283,29 +350,49 @@ DW_SELDOM static void deliver_received(struct epoll_reactor *self, dw_io *io, ss
     }
 }
 
-/* Most events by far: a connection that wants to be read has become readable and nothing else. It
- * is read here. Returns whether this was one. (If the event was meant for another connection, which
- * had this descriptor before, then there may be nothing to read.) */
-static inline bool dispatch_data(struct epoll_reactor *self, const struct epoll_event *event,
-                                 dw_io *io) {
+/* A connection of which nothing is known but that it wants to be read. */
+static inline bool is_plain(const dw_io *io) {
     unsigned known = DW_LIVE_EDGE | DW_LIVE_QUEUED | DW_LIVE_HUNG_UP | DW_READABLE;
-    if (io == NULL || event->events != EPOLLIN || (io->state & known) != DW_LIVE_EDGE ||
-        io->want != DW_READABLE) {
-        return false;
-    }
+    unsigned both = (unsigned)io->state << 8 | io->want; /* compared at once */
+    return (both & (known << 8 | UINT8_MAX)) == (DW_LIVE_EDGE << 8 | DW_READABLE);
+}
+
+static inline ssize_t receive(struct epoll_reactor *self, dw_io *io) {
     struct dw_live *live = &self->live;
-    ssize_t got = live->sys->recv((int)io->socket, live->received, DW_RECV_MAX, 0);
+    return live->sys->recv((int)io->socket, live->received, DW_RECV_MAX, 0);
+}
+
+/* Most events by far. (If the event was meant for another connection, which had this descriptor
+ * before, then there may be nothing to read.) */
+static inline void dispatch_data(struct epoll_reactor *self, dw_io *io) {
+    ssize_t got = receive(self, io);
     if (got > 0 && got < DW_RECV_MAX) {
-        dw_io_received(&live->base, io, live->received, (size_t)got);
+        dw_io_received(&self->live.base, io, self->live.received, (size_t)got);
     } else {
         deliver_received(self, io, got);
     }
-    return true;
+}
+
+/* The usual end: the peer has closed its side, and mostly there is nothing before that to be
+ * read. */
+DW_APART static void dispatch_end(struct epoll_reactor *self, dw_io *io) {
+    ssize_t got = receive(self, io);
+    if (got == 0) {
+        dw_io_received_none(&self->live.base, io, 0);
+    } else {
+        io->state |= DW_LIVE_HUNG_UP;
+        deliver_received(self, io, got);
+    }
 }
 
 static inline void dispatch(struct epoll_reactor *self, const struct epoll_event *event) {
     dw_io *io = *place_of(self, (uint32_t)event->data.u64);
-    if (!dispatch_data(self, event, io)) {
+    bool plain = io != NULL && is_plain(io);
+    if (plain && event->events == EPOLLIN) {
+        dispatch_data(self, io);
+    } else if (plain && event->events == (EPOLLIN | EPOLLRDHUP)) {
+        dispatch_end(self, io);
+    } else {
         dispatch_otherwise(self, event, io);
     }
 }
@@ -378,8 +465,10 @@ static const dw_wire epoll_wire = {
     DW_LIVE_CLOCK_SLOTS,
     DW_LIVE_NAME_SLOTS,
     DW_LIVE_SOCKET_SLOTS,
-    DW_LIVE_STREAM_SLOTS,
+    DW_LIVE_TRANSFER_SLOTS,
     DW_LIVE_PROCESS_SLOTS,
+    .accept = epoll_accept,
+    .close = epoll_close,
     .watch = epoll_watch,
     .descriptor = epoll_descriptor,
     .wait = epoll_wait_turn,

@@ -78,6 +78,7 @@ struct dw_live *dw_live_new(size_t size, const dw_poll_options *options,
 
 void dw_live_destroy(dw_reactor *reactor) {
     struct dw_live *live = dw_live_of(reactor);
+    dw_live_offload_fini(live);
     dw_names_fini(live); /* it may have descriptors watched */
     live->poller->fini(live);
     live_fini(live);
@@ -109,6 +110,7 @@ void dw_live_woken(struct dw_live *live) {
     dw_signals_look(live);
     dw_live_children_look(live);
     dw_name_threads_answer(live);
+    dw_live_offload_answer(live);
 }
 
 static dw_time clock_now(struct dw_live *live, clockid_t clock) {

@@ -14,6 +14,7 @@
 #include "syscalls.h"
 
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/un.h>
 
 /* Reactors that can take part in SIGINT and SIGTERM at once, in one process. One more cannot run
@@ -66,6 +67,7 @@ struct dw_live {
     size_t incoming_count, incoming_next; /* unix.c */
     int incoming[DW_DESCRIPTORS_MAX];     /* descriptors that the last reception brought */
     struct dw_names names;
+    struct dw_helpers workers;      /* offload.c */
     struct dw_live_child *children; /* those that SIGCHLD tells of */
     int child_seat;                 /* in child_signal.c, from 1; 0: none */
     uint8_t received[DW_RECV_MAX];
@@ -96,11 +98,17 @@ static inline struct dw_live *dw_live_of(dw_reactor *reactor) {
     .recv_from = dw_live_recv_from, .send_to = dw_live_send_to, .membership = dw_live_membership, \
     .set_multicast_interface = dw_live_set_multicast_interface,                                   \
     .get_multicast_interface = dw_live_get_multicast_interface
-#define DW_LIVE_STREAM_SLOTS                                              \
-    .accept = dw_live_accept, .recv = dw_live_recv, .send = dw_live_send, \
-    .shutdown = dw_live_shutdown, .close = dw_live_close
+#define DW_LIVE_TRANSFER_SLOTS \
+    .recv = dw_live_recv, .send = dw_live_send, .shutdown = dw_live_shutdown
+#define DW_LIVE_STREAM_SLOTS \
+    DW_LIVE_TRANSFER_SLOTS, .accept = dw_live_accept, .close = dw_live_close
 
-#define DW_LIVE_PROCESS_SLOTS .spawn = dw_live_spawn, .kill = dw_live_kill, .forget = dw_live_forget
+#define DW_LIVE_PROCESS_SLOTS                                               \
+    .spawn = dw_live_spawn, .kill = dw_live_kill, .forget = dw_live_forget, \
+    .stdio_open = dw_live_stdio_open, .stdio_end = dw_live_stdio_end, DW_LIVE_OFFLOAD_SLOTS
+#define DW_LIVE_OFFLOAD_SLOTS                                             \
+    .offload = dw_live_offload, .offload_cancel = dw_live_offload_cancel, \
+    .offload_forget = dw_live_offload_forget, .offload_finish = dw_live_offload_finish
 
 /* Takes memory of `size` bytes, a struct dw_live first, and prepares it; `poller` and `wire` are
  * borrowed. NULL with errno set. The poller then adds its own part. */
@@ -141,6 +149,10 @@ int dw_live_listen(dw_reactor *reactor, dw_io *io, int backlog);
 int dw_live_connect(dw_reactor *reactor, dw_io *io, const dw_address *address);
 int dw_live_connect_result(dw_reactor *reactor, dw_io *io);
 int dw_live_accept(dw_reactor *reactor, dw_io *listener, dw_io *conn, dw_address *peer);
+/* Its first attempt has failed with errno: what it comes to in the end. */
+int dw_live_accept_failed(struct dw_live *live, dw_io *listener, dw_io *conn, dw_address *peer);
+/* The poller cannot have it, for this reason, which is passed on: closes it. */
+int dw_live_refused(struct dw_live *live, dw_io *io, int error);
 ssize_t dw_live_recv(dw_reactor *reactor, dw_io *io, const uint8_t **data);
 /* Its first attempt has failed with errno: what it comes to in the end. */
 ssize_t dw_live_recv_failed(struct dw_live *live, dw_io *io);
@@ -169,8 +181,35 @@ union dw_live_sockaddr {
     struct sockaddr_storage room; /* a UNIX address may be one byte longer than its type */
 };
 
+/* The usual one: with each connection that is accepted. */
+static inline void dw_live_address_from_ipv4(dw_address *out, const struct sockaddr_in *from) {
+    out->kind = DW_ADDRESS_IPV4;
+    out->path_len = 0;
+    out->port = ntohs(from->sin_port);
+    out->scope_id = 0;
+    memset(out->ip, 0, sizeof(out->ip));
+    memcpy(out->ip, &from->sin_addr, 4);
+}
+
 /* Reads a sockaddr of `len` bytes; what is of no kind we know becomes DW_ADDRESS_NONE. */
 void dw_live_address_from(dw_address *out, const struct sockaddr *from, size_t len);
+
+/* One accept4. Returns a descriptor, or -1 with errno. */
+static inline int dw_live_accept_once(struct dw_live *live, int listener, dw_address *peer) {
+    union dw_live_sockaddr from; /* `len` bytes of it will be set */
+    socklen_t len = sizeof(from);
+    int fd = live->sys->accept4(listener, &from.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        return -1;
+    }
+    if (len == sizeof(from.v4) && from.any.sa_family == AF_INET) {
+        dw_live_address_from_ipv4(peer, &from.v4);
+    } else {
+        dw_live_address_from(peer, &from.any, len);
+    }
+    return fd;
+}
+
 /* Returns the length used, 0 for DW_ADDRESS_NONE. */
 socklen_t dw_live_address_to(union dw_live_sockaddr *out, const dw_address *address);
 int dw_live_local_address(dw_reactor *reactor, dw_io *io, dw_address *out);
@@ -211,6 +250,11 @@ void dw_live_drop_descriptor(dw_reactor *reactor, int fd);
 ssize_t dw_live_pipe_recv(struct dw_live *live, dw_io *io, const uint8_t **data);
 ssize_t dw_live_pipe_send(struct dw_live *live, dw_io *io, const struct iovec *pieces, int count);
 
+/* ---- stdio.c: the slots of dw_wire of the same names ---- */
+
+int dw_live_stdio_open(dw_reactor *reactor, dw_stdio_files *files, dw_io *in, dw_io *out);
+void dw_live_stdio_end(dw_reactor *reactor, dw_stdio_files *files, unsigned direction);
+
 /* ---- process.c: the slots of dw_wire of the same names ---- */
 
 int dw_live_spawn(dw_reactor *reactor, dw_child *child, const dw_spawn *spawn);
@@ -218,6 +262,18 @@ int dw_live_kill(dw_reactor *reactor, dw_child *child, int signal_number);
 void dw_live_forget(dw_reactor *reactor, dw_child *child);
 /* A SIGCHLD has come: looks at the children that have no pidfd. */
 void dw_live_children_look(struct dw_live *live);
+
+/* ---- offload.c ---- */
+
+/* The slots of dw_wire of the same names. */
+int dw_live_offload(dw_reactor *reactor, dw_offload *offload);
+bool dw_live_offload_cancel(dw_reactor *reactor, dw_offload *offload);
+void dw_live_offload_forget(dw_reactor *reactor, dw_offload *offload);
+void dw_live_offload_finish(dw_reactor *reactor);
+/* Tells of the work that is finished; the loop was woken. */
+void dw_live_offload_answer(struct dw_live *live);
+/* Threads are joined: waits for the work that is under way. */
+void dw_live_offload_fini(struct dw_live *live);
 
 /* ---- child_signal.c ---- */
 

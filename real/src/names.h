@@ -9,11 +9,9 @@
 
 #include "drywire/backend.h"
 #include "drywire/real.h"
-
-#include <pthread.h>
+#include "helpers.h"
 
 struct dw_live;
-struct dw_name_job;
 struct dw_ares;
 
 /* Lookups that one reactor has waiting, running, or answered but not yet handed over. One more is
@@ -24,7 +22,7 @@ struct dw_ares;
 #define DW_LOOKUP_ADDRESSES_MAX 16
 
 /* Threads on which getaddrinfo runs: so many dead name servers hold nobody else up. */
-#define DW_NAME_THREADS_MAX 4
+#define DW_NAME_THREADS_MAX DW_HELPERS_MAX
 
 /* A way to look names up; the first two are the wire's slots. */
 struct dw_name_way {
@@ -39,29 +37,11 @@ extern const struct dw_name_way dw_name_way_threads;
 extern const struct dw_name_way dw_name_way_ares;
 #endif
 
-struct dw_name_list {
-    struct dw_name_job *head, *tail;
-};
-
-struct dw_name_threads {
-    /* Under the lock. */
-    pthread_mutex_t lock;
-    pthread_cond_t more; /* something is in `waiting`, or `stopping` is set */
-    struct dw_name_list waiting, answered;
-    unsigned waiting_count, idle; /* jobs; threads that wait for one */
-    bool stopping;
-
-    /* The reactor's thread only. */
-    pthread_t all[DW_NAME_THREADS_MAX];
-    unsigned started;
-    bool ready; /* lock and more are */
-};
-
 /* What a live reactor has for names. */
 struct dw_names {
     const struct dw_name_way *way;
     unsigned count; /* lookups there are, cancelled ones that are still under way among them */
-    struct dw_name_threads threads;
+    struct dw_helpers threads;
     struct dw_ares *ares; /* NULL until the first lookup */
     char *servers;        /* of the options; NULL: the system's */
     dw_time server_timeout;

@@ -182,18 +182,28 @@ DW_SELDOM static struct dw_slab *slab_new(struct dw_slabs *slabs, size_t block_s
     return slab;
 }
 
-static void *take_block(struct dw_slabs *slabs, struct dw_slab *slab) {
+/* The last of those that were given back, or one that never was given out. */
+DW_SELDOM static void *take_last(struct dw_slabs *slabs, struct dw_slab *slab) {
     struct free_block *block = slab->free;
-    if (block != NULL) {
-        slab->free = block->next;
-    } else {
+    slab->free = NULL;
+    if (block == NULL) {
         block = (struct free_block *)(void *)slab->fresh;
         slab->fresh += slab->block_size;
     }
     slab->used++;
-    if (slab->free == NULL && !is_fresh_left(slab)) {
+    if (!is_fresh_left(slab)) {
         list_remove(slabs, slab);
     }
+    return block;
+}
+
+static inline void *take_block(struct dw_slabs *slabs, struct dw_slab *slab) {
+    struct free_block *block = slab->free;
+    if (block == NULL || block->next == NULL) {
+        return take_last(slabs, slab);
+    }
+    slab->free = block->next;
+    slab->used++;
     return block;
 }
 
@@ -203,8 +213,10 @@ DW_SELDOM static void slab_free(struct dw_slabs *slabs, struct dw_slab *slab) {
     (void)munmap(slab, SLAB_SIZE);
 }
 
-static void give_block(struct dw_slabs *slabs, struct dw_slab *slab, void *memory) {
-    struct free_block *block = memory;
+/* The first that is given back to a slab that may have been full, or the last that it had given
+ * out. */
+DW_SELDOM static void give_edge(struct dw_slabs *slabs, struct dw_slab *slab,
+                                struct free_block *block) {
     if (slab->free == NULL && !is_fresh_left(slab)) {
         list_add(slabs, slab);
     }
@@ -216,7 +228,23 @@ static void give_block(struct dw_slabs *slabs, struct dw_slab *slab, void *memor
     }
 }
 
+static inline void give_block(struct dw_slabs *slabs, struct dw_slab *slab, void *memory) {
+    struct free_block *block = memory;
+    if (slab->free == NULL || slab->used == 1) {
+        give_edge(slabs, slab, block);
+        return;
+    }
+    block->next = slab->free;
+    slab->free = block;
+    slab->used--;
+}
+
 /* ---- The allocator ---- */
+
+DW_SELDOM static void *take_new(struct dw_slabs *slabs, size_t size) {
+    struct dw_slab *slab = slab_new(slabs, size);
+    return slab != NULL ? take_block(slabs, slab) : NULL;
+}
 
 static void *slabs_alloc(void *user, size_t size, const char *where) {
     struct dw_slabs *slabs = user;
@@ -226,19 +254,26 @@ static void *slabs_alloc(void *user, size_t size, const char *where) {
     }
     size = (size + DW_SLAB_STEP - 1) / DW_SLAB_STEP * DW_SLAB_STEP;
     struct dw_slab *slab = *list_of(slabs, size);
-    if (slab == NULL) {
-        slab = slab_new(slabs, size);
-    }
-    return slab != NULL ? take_block(slabs, slab) : NULL;
+    return slab != NULL ? take_block(slabs, slab) : take_new(slabs, size);
 }
 
-static void slabs_release(void *user, void *block) {
-    struct dw_slabs *slabs = user;
+/* Of malloc's, or of a slab that is not where it would like to be in the table. */
+DW_APART static void release_otherwise(struct dw_slabs *slabs, void *block) {
     struct dw_slab *slab = slab_of(slabs, block);
     if (slab != NULL) {
         give_block(slabs, slab, block);
     } else {
         free(block);
+    }
+}
+
+static void slabs_release(void *user, void *block) {
+    struct dw_slabs *slabs = user;
+    struct dw_slab *slab = slab_at(block);
+    if (slab != NULL && slabs->count > 0 && slabs->table[home_of(slabs, slab)] == slab) {
+        give_block(slabs, slab, block);
+    } else {
+        release_otherwise(slabs, block);
     }
 }
 

@@ -25,24 +25,31 @@ static int reserve(struct dw_live *live) {
     return live->poller->reserve != NULL ? live->poller->reserve(live) : 0;
 }
 
+/* There is no descriptor after all: gives the place up, and passes the error on. */
+DW_SELDOM static int keep_none(struct dw_live *live, dw_io *io, int error) {
+    io->socket = DW_SOCKET_NONE;
+    live->poller->forget(live, io);
+    return error;
+}
+
+DW_SELDOM int dw_live_refused(struct dw_live *live, dw_io *io, int error) {
+    live->poller->forget(live, io);
+    if (io->kind != DW_IO_WATCHED) {
+        (void)live->sys->close(fd_of(io));
+    }
+    io->socket = DW_SOCKET_NONE;
+    return error;
+}
+
 /* `fd` is a new descriptor or -errno: it becomes io's, or its place is given up. */
-static int keep(struct dw_live *live, dw_io *io, int fd, uint8_t family) {
+static inline int keep(struct dw_live *live, dw_io *io, int fd, uint8_t family) {
     if (fd < 0) {
-        io->socket = DW_SOCKET_NONE;
-        live->poller->forget(live, io);
-        return fd;
+        return keep_none(live, io, fd);
     }
     io->socket = fd;
     io->family = family;
     int error = live->poller->opened != NULL ? live->poller->opened(live, io) : 0;
-    if (error != 0) {
-        live->poller->forget(live, io);
-        if (io->kind != DW_IO_WATCHED) {
-            (void)live->sys->close(fd);
-        }
-        io->socket = DW_SOCKET_NONE;
-    }
-    return error;
+    return error == 0 ? 0 : dw_live_refused(live, io, error);
 }
 
 /* The kernel had nothing, or no more than this: `what` has to be reported anew. */
@@ -206,13 +213,10 @@ void dw_live_reserve_drop(struct dw_live *live) {
 }
 
 /* Returns a descriptor or -errno. */
-static int accept_one(struct dw_live *live, int listener, dw_address *peer) {
-    for (int i = 0; i < DW_EINTR_MAX; i++) {
-        union dw_live_sockaddr from; /* `len` bytes of it will be set */
-        socklen_t len = sizeof(from);
-        int fd = live->sys->accept4(listener, &from.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+DW_SELDOM static int accept_patiently(struct dw_live *live, int listener, dw_address *peer) {
+    for (int i = 1; i < DW_EINTR_MAX; i++) {
+        int fd = dw_live_accept_once(live, listener, peer);
         if (fd >= 0) {
-            dw_live_address_from(peer, &from.any, len);
             return fd;
         }
         if (errno != EINTR) {
@@ -225,10 +229,10 @@ static int accept_one(struct dw_live *live, int listener, dw_address *peer) {
 /* No descriptor is left, and the connection at the head of the queue would make the listener
  * readable for ever. So the reserve is given up for it, it is closed, and the reserve taken back.
  * Linux looks for a descriptor before it looks at the queue, which may turn out to be empty. */
-static int accept_and_drop(struct dw_live *live, int listener) {
+DW_SELDOM static int accept_and_drop(struct dw_live *live, int listener) {
     dw_address peer;
     dw_live_reserve_drop(live);
-    int fd = accept_one(live, listener, &peer);
+    int fd = accept_patiently(live, listener, &peer);
     if (fd >= 0) {
         (void)live->sys->close(fd);
     }
@@ -236,19 +240,28 @@ static int accept_and_drop(struct dw_live *live, int listener) {
     return fd == -EAGAIN || fd == -EWOULDBLOCK ? -EAGAIN : -EMFILE;
 }
 
+DW_SELDOM int dw_live_accept_failed(struct dw_live *live, dw_io *listener, dw_io *conn,
+                                    dw_address *peer) {
+    int fd = errno == EINTR ? accept_patiently(live, fd_of(listener), peer) : -errno;
+    int error = keep(live, conn, fd, listener->family);
+    if (fd == -EMFILE || fd == -ENFILE) {
+        return accept_and_drop(live, fd_of(listener));
+    }
+    return error;
+}
+
 int dw_live_accept(dw_reactor *reactor, dw_io *listener, dw_io *conn, dw_address *peer) {
     struct dw_live *live = dw_live_of(reactor);
-    dw_live_reserve_take(live); /* does nothing, unless it was lost in an earlier shortage */
+    if (live->reserve < 0) {
+        dw_live_reserve_take(live); /* it was lost in an earlier shortage */
+    }
     int error = reserve(live);
     if (error != 0) {
         return error;
     }
-    int fd = accept_one(live, fd_of(listener), peer);
-    error = keep(live, conn, fd, listener->family);
-    if (error == -EMFILE || error == -ENFILE) {
-        return accept_and_drop(live, fd_of(listener));
-    }
-    return error;
+    int fd = dw_live_accept_once(live, fd_of(listener), peer);
+    return fd >= 0 ? keep(live, conn, fd, listener->family)
+                   : dw_live_accept_failed(live, listener, conn, peer);
 }
 
 /* ---- Streams ---- */
@@ -341,22 +354,27 @@ int dw_live_shutdown(dw_reactor *reactor, dw_io *io) {
     return dw_live_of(reactor)->sys->shutdown(fd_of(io), SHUT_WR) != 0 ? -errno : 0;
 }
 
+/* Lingering for no time is how one asks for a RST (socket(7), RFC 9293 section 3.10.5). */
+DW_APART static void ask_for_reset(struct dw_live *live, const dw_io *io) {
+    const struct linger none = {.l_onoff = 1, .l_linger = 0};
+    if (io->family != DW_ADDRESS_UNIX && io->kind != DW_IO_PIPE && io->kind != DW_IO_WATCHED) {
+        (void)live->sys->setsockopt(fd_of(io), SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    }
+}
+
 void dw_live_close(dw_reactor *reactor, dw_io *io, bool reset) {
     struct dw_live *live = dw_live_of(reactor);
+    int fd = fd_of(io);
     if (io->socket == DW_SOCKET_NONE) {
         return;
     }
     live->poller->forget(live, io);
-    if (io->kind == DW_IO_WATCHED) {
-        io->socket = DW_SOCKET_NONE; /* the program's own */
-        return;
+    if (reset) {
+        ask_for_reset(live, io);
     }
-    if (reset && io->family != DW_ADDRESS_UNIX && io->kind != DW_IO_PIPE) {
-        /* Lingering for no time is how one asks for a RST (socket(7), RFC 9293 section 3.10.5). */
-        const struct linger none = {.l_onoff = 1, .l_linger = 0};
-        (void)live->sys->setsockopt(fd_of(io), SOL_SOCKET, SO_LINGER, &none, sizeof(none));
-    }
-    /* Never repeated: after EINTR the descriptor is gone all the same (close(2)). */
-    (void)live->sys->close(fd_of(io));
     io->socket = DW_SOCKET_NONE;
+    if (io->kind != DW_IO_WATCHED) { /* that is the program's own */
+        /* Never repeated: after EINTR the descriptor is gone all the same (close(2)). */
+        (void)live->sys->close(fd);
+    }
 }

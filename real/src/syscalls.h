@@ -36,6 +36,7 @@ struct dw_syscalls {
     int (*shutdown)(int fd, int how);
     int (*close)(int fd);
     int (*duplicate)(int fd); /* fcntl(2), F_DUPFD_CLOEXEC */
+    int (*dup2)(int from, int to);
     int (*set_nonblocking)(int fd);
     int (*getsockname)(int fd, struct sockaddr *address, socklen_t *len);
     int (*getpeername)(int fd, struct sockaddr *address, socklen_t *len);
@@ -44,6 +45,7 @@ struct dw_syscalls {
     int (*chmod)(const char *path, mode_t mode);
     int (*unlink)(const char *path);
     int (*lstat)(const char *path, struct stat *out);
+    int (*fstat)(int fd, struct stat *out);
     int (*getifaddrs)(struct ifaddrs **out);
     void (*freeifaddrs)(struct ifaddrs *list);
     unsigned (*if_nametoindex)(const char *name);

@@ -78,6 +78,11 @@ static struct dw_uring_fd *fd_new(struct dw_uring *self) {
     return fd;
 }
 
+static bool is_tcp(const dw_io *io) {
+    bool connection = io->kind == DW_IO_STREAM || io->kind == DW_IO_CONNECTING;
+    return connection && io->family != DW_ADDRESS_UNIX;
+}
+
 static int uring_opened(struct dw_live *live, dw_io *io) {
     struct dw_uring *self = (struct dw_uring *)live;
     struct dw_uring_fd *fd = fd_new(self);
@@ -85,7 +90,7 @@ static int uring_opened(struct dw_live *live, dw_io *io) {
         return -ENOMEM;
     }
     fd->fd = (int)io->socket;
-    fd->flags = DW_URING_OPEN;
+    fd->flags = DW_URING_OPEN | (is_tcp(io) ? DW_URING_TCP : 0);
     fd->first = fd->last = fd->send_buffer = DW_URING_NO_BUFFER;
     io->slot = fd->index;
     return 0;
@@ -172,12 +177,12 @@ static bool goes_on(const struct dw_uring_fd *fd) {
            !dw_uring_has_news(fd);
 }
 
-static void put_lent(struct dw_uring *self) {
-    if (self->lent != DW_URING_NO_BUFFER && !self->lent_is_sent) {
-        dw_uring_pool_put(self, self->lent);
+static inline void put_lent(struct dw_uring *self) {
+    if (!self->lent.is_sent) {
+        dw_uring_pool_put(self, self->lent.id);
     }
-    self->lent = DW_URING_NO_BUFFER;
-    self->lent_is_sent = false;
+    self->lent.len = 0;
+    self->lent.id = DW_URING_NO_BUFFER;
 }
 
 static unsigned ready_of(const struct dw_uring_fd *fd) {
@@ -191,15 +196,37 @@ static unsigned ready_of(const struct dw_uring_fd *fd) {
     return ready & fd->io->want;
 }
 
+/* The most usual by far: bytes were received for one that wants to read, and nothing else is known.
+ */
+static inline bool is_plainly_received(const struct dw_uring_fd *fd) {
+    unsigned known = DW_URING_OPEN | DW_URING_ENDED | DW_URING_FAILED | DW_URING_FLOOD |
+                     DW_URING_READABLE | DW_URING_WRITABLE;
+    return (fd->flags & known) == DW_URING_OPEN && fd->first != DW_URING_NO_BUFFER &&
+           fd->io->want == DW_READABLE;
+}
+
+/* As deliver. */
+static inline void deliver_received(struct dw_uring *self, struct dw_uring_fd *fd) {
+    dw_uring_lend(self, fd);
+    dw_io_received(&self->live.base, fd->io, self->lent.data, self->lent.len);
+    put_lent(self);
+    bool more = fd->first != DW_URING_NO_BUFFER || fd->read.state != DW_URING_ARMED;
+    if (more && (fd->flags & DW_URING_OPEN) != 0) {
+        dw_uring_list_changed(self, fd);
+    }
+}
+
 /* In its callbacks fd may be closed, and even become another connection's: both are fine to what
  * follows. */
-static void deliver(struct dw_uring *self, struct dw_uring_fd *fd) {
+DW_SELDOM static void deliver(struct dw_uring *self, struct dw_uring_fd *fd) {
     unsigned ready = is_plain(fd) && fd->first != DW_URING_NO_BUFFER ? DW_READABLE : ready_of(fd);
     unsigned used = (fd->flags & DW_URING_FLOOD) != 0 ? 0 : DW_URING_READABLE;
     fd->flags &= (uint16_t) ~(used | DW_URING_WRITABLE);
     if (ready != 0) {
         dw_io_ready(&self->live.base, fd->io, ready);
-        put_lent(self);
+        if (self->lent.len > 0) {
+            put_lent(self);
+        }
     }
     if ((fd->flags & DW_URING_OPEN) != 0 && !goes_on(fd)) {
         dw_uring_list_changed(self, fd);
@@ -213,7 +240,9 @@ static void dispatch(struct dw_uring *self) {
     while (fd != NULL) {
         struct dw_uring_fd *next = fd->next_ready;
         fd->flags &= (uint16_t)~DW_URING_LISTED;
-        if ((fd->flags & DW_URING_OPEN) == 0) {
+        if (is_plainly_received(fd)) {
+            deliver_received(self, fd);
+        } else if ((fd->flags & DW_URING_OPEN) == 0) {
             dw_uring_recycle(self, fd);
         } else if (fd->io != NULL) {
             deliver(self, fd);
@@ -337,7 +366,7 @@ static int ring_init(struct dw_uring *self) {
 }
 
 static int uring_init(struct dw_uring *self) {
-    self->lent = DW_URING_NO_BUFFER;
+    self->lent.id = DW_URING_NO_BUFFER;
     self->fd_count = 1; /* slot 0 is nobody's */
     self->fds = dw_alloc_zeroed(&self->live.base, FDS_ROOM_FIRST * sizeof(struct dw_uring_fd *));
     self->fd_room = FDS_ROOM_FIRST;

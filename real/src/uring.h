@@ -17,15 +17,20 @@
 #define DW_URING_SQ_ENTRIES 256
 #define DW_URING_CQ_ENTRIES 4096
 
-/* Buffers for received bytes: at first, and at most (a power of two, ring entries); and their size.
- * Whoever fills one is no trickle of messages but a flood, and is read another way. */
+/* Buffers for received bytes: at first, and at most (a power of two, ring entries). One takes what
+ * a recv may hand over, so that a message comes in as few pieces as on the other pollers. Only the
+ * pages of it that were ever filled are there; and each begins one cache line further into its page
+ * than the one before, or they would all want the same place in the cache. */
 #define DW_URING_BUFFERS_FIRST 64
-#define DW_URING_BUFFERS_MAX   4096
-#define DW_URING_BUFFER_SIZE   ((size_t)8192)
+#define DW_URING_BUFFERS_MAX   1024
+#define DW_URING_BUFFER_SIZE   ((size_t)DW_RECV_MAX)
+#define DW_URING_BUFFER_STRIDE (DW_URING_BUFFER_SIZE + 64)
 #define DW_URING_NO_BUFFER     UINT16_MAX
 
-/* So many small receptions in a row, and a flood is over. */
-#define DW_URING_TRICKLE 8
+/* Whoever sends this much at once is no trickle of messages but a flood, and is read another way,
+ * until so many receptions in a row were smaller. */
+#define DW_URING_FLOOD_LEAST 8192
+#define DW_URING_TRICKLE     8
 
 /* Calls that liburing makes into the kernel. A reactor borrows a table, see syscalls.h. */
 struct dw_uring_calls {
@@ -44,6 +49,7 @@ extern const struct dw_uring_calls dw_uring_calls_liburing;
 /* ---- Buffers ---- */
 
 struct dw_uring_note {
+    uint8_t *data;
     uint32_t len; /* of the bytes in it */
     uint16_t next;
     bool provided;
@@ -81,28 +87,40 @@ enum {
     DW_URING_ENDED = 1 << 6,    /* read_end is behind what was received */
     DW_URING_FLOOD = 1 << 7,    /* a stream that is read when it is readable, not into the pool */
     DW_URING_HUNG_UP = 1 << 8,  /* with FLOOD: the end, or an error, is behind the data */
+    DW_URING_TOLD = 1 << 9,     /* with QUEUED: the prepared send did not go out whole */
+    DW_URING_FAILED = 1 << 10,  /* error is set */
+    DW_URING_TCP = 1 << 11,     /* a connection, or an attempt at one */
 };
 
+/* What each message needs comes first. */
 struct dw_uring_fd {
     dw_io *io; /* NULL: before the first watch, and when it was closed */
-    struct dw_uring_fd *next_ready, *next_changed;
+    struct dw_uring_fd *next_ready;
     struct dw_uring_fd *next_queued; /* also of the unused ones */
     const uint8_t *sending;          /* what is left to send: it lies in send_buffer */
     uint32_t sending_len;
-    uint32_t index; /* in reactor.fds, and io->slot */
     int fd;
-    int read_end;         /* 0 or -errno */
-    int error;            /* -errno of a send that failed, for who asks next */
+    uint16_t flags;
     uint16_t first, last; /* received and not handed over: buffers */
     uint16_t send_buffer;
-    uint16_t flags;
-    uint8_t small_reads;
-    bool send_told; /* the prepared send did not go out whole */
+    int error; /* -errno of a send that failed, for who asks next */
     struct dw_uring_op read, write;
+    struct dw_uring_fd *next_changed;
+    uint32_t index; /* in reactor.fds, and io->slot */
+    int read_end;   /* 0 or -errno */
+    uint8_t small_reads;
 };
 
 struct dw_uring_list {
     struct dw_uring_fd *head, *tail;
+};
+
+/* The buffer whose bytes core has while a callback runs and what it wrote is flushed. */
+struct dw_uring_lent {
+    const uint8_t *data;
+    uint32_t len; /* 0: none is */
+    uint16_t id;  /* or DW_URING_NO_BUFFER */
+    bool is_sent; /* it has become somebody's send_buffer */
 };
 
 struct dw_uring {
@@ -119,9 +137,7 @@ struct dw_uring {
     struct dw_uring_fd *unused;
     struct dw_uring_fd *queued;          /* sends prepared since the last submission */
     struct dw_uring_list ready, changed; /* to be told; to be looked at before the wait */
-    /* The buffer whose bytes core has while a callback runs and what it wrote is flushed. */
-    uint16_t lent;
-    bool lent_is_sent; /* it has become somebody's send_buffer */
+    struct dw_uring_lent lent;
 };
 
 static inline struct dw_uring *dw_uring_of(dw_reactor *reactor) {
@@ -153,20 +169,38 @@ dw_reactor *dw_uring_new_on(const dw_poll_options *options, const struct dw_sysc
 
 int dw_uring_pool_init(struct dw_uring *self);
 void dw_uring_pool_fini(struct dw_uring *self);
-/* Provides twice as many buffers. False: there are no more. */
-bool dw_uring_pool_grow(struct dw_uring *self);
+/* They have run out: provides twice as many, if there are and if this was not done since the last
+ * wait. */
+void dw_uring_pool_grow(struct dw_uring *self);
 /* A buffer of our own, or DW_URING_NO_BUFFER; put back by dw_uring_pool_put, as a received one. */
 uint16_t dw_uring_pool_take(struct dw_uring *self);
-void dw_uring_pool_put(struct dw_uring *self, uint16_t id);
+void dw_uring_pool_keep(struct dw_uring_pool *pool, uint16_t id);
 
-static inline uint8_t *dw_uring_pool_at(const struct dw_uring *self, uint16_t id) {
-    return self->pool.memory + id * DW_URING_BUFFER_SIZE;
+/* Gives the buffer to the kernel. */
+static inline void dw_uring_pool_provide(struct dw_uring_pool *pool, uint16_t id) {
+    io_uring_buf_ring_add(pool->ring, pool->notes[id].data, (unsigned)DW_URING_BUFFER_SIZE, id,
+                          DW_URING_BUFFERS_MAX - 1, 0);
+    io_uring_buf_ring_advance(pool->ring, 1);
+}
+
+static inline void dw_uring_pool_put(struct dw_uring *self, uint16_t id) {
+    if (self->pool.notes[id].provided) {
+        dw_uring_pool_provide(&self->pool, id);
+    } else {
+        dw_uring_pool_keep(&self->pool, id);
+    }
+}
+
+/* The first one that fd has received; there is one. */
+static inline void dw_uring_lend(struct dw_uring *self, struct dw_uring_fd *fd) {
+    uint16_t id = fd->first;
+    const struct dw_uring_note *note = &self->pool.notes[id];
+    fd->first = note->next;
+    self->lent = (struct dw_uring_lent){note->data, note->len, id, false};
 }
 
 /* ---- uring_ops.c: questions and answers ---- */
 
-/* The first call makes the calling thread the ring's. 0 or -errno. */
-int dw_uring_enable(struct dw_uring *self);
 /* Hands over what was prepared, without waiting, and reads the answers there are. */
 int dw_uring_submit(struct dw_uring *self);
 /* The same, and waits: 0 does not, negative for ever. */
@@ -174,8 +208,38 @@ int dw_uring_enter(struct dw_uring *self, dw_time timeout);
 /* Asks whatever io->want calls for. Returns whether the answer is on its way already. */
 bool dw_uring_ask(struct dw_uring *self, struct dw_uring_fd *fd);
 void dw_uring_ask_wake(struct dw_uring *self);
-/* Queues bytes in send_buffer. False: the kernel takes no more questions now. */
-bool dw_uring_queue_send(struct dw_uring *self, struct dw_uring_fd *fd);
+/* A question is about one of these: fd's address with this in its lowest bits is its name. */
+enum {
+    DW_URING_ABOUT_READ,
+    DW_URING_ABOUT_WRITE,
+    DW_URING_ABOUT_SEND,
+    DW_URING_ABOUT_NOTHING,
+    DW_URING_ABOUT_MASK = 3
+};
+
+static inline uint64_t dw_uring_named(const struct dw_uring_fd *fd, unsigned about) {
+    return (uint64_t)(uintptr_t)fd | about;
+}
+
+/* Submits what there is. NULL: and there is no room all the same. */
+struct io_uring_sqe *dw_uring_make_room(struct dw_uring *self);
+
+/* These two are io_uring_get_sqe, which asks each time for what this ring is not (SQPOLL, 128 bytes
+ * a question). */
+static inline bool dw_uring_has_room(const struct dw_uring *self) {
+    const struct io_uring_sq *sq = &self->ring.sq;
+    return sq->sqe_tail - *sq->khead < sq->ring_entries;
+}
+
+static inline struct io_uring_sqe *dw_uring_next_question(struct dw_uring *self) {
+    struct io_uring_sq *sq = &self->ring.sq;
+    return &sq->sqes[sq->sqe_tail++ & sq->ring_mask];
+}
+
+/* NULL: the kernel takes no more now. */
+static inline struct io_uring_sqe *dw_uring_question(struct dw_uring *self) {
+    return dw_uring_has_room(self) ? dw_uring_next_question(self) : dw_uring_make_room(self);
+}
 /* Makes the kernel forget all about fd: nothing refers to the descriptor afterwards. */
 void dw_uring_forget(struct dw_uring *self, struct dw_uring_fd *fd);
 
@@ -220,5 +284,17 @@ void dw_uring_send_told(struct dw_uring_fd *fd, int result);
 void dw_uring_send_rest(struct dw_uring *self, struct dw_uring_fd *fd);
 /* Nothing is left to send; the buffer is free. */
 void dw_uring_send_over(struct dw_uring *self, struct dw_uring_fd *fd);
+
+/* The part of it that is the same for all. */
+static inline void dw_uring_put_send_buffer(struct dw_uring *self, struct dw_uring_fd *fd) {
+    uint16_t id = fd->send_buffer;
+    fd->sending_len = 0;
+    fd->send_buffer = DW_URING_NO_BUFFER;
+    if (id == self->lent.id) {
+        self->lent.is_sent = false; /* who lent it will put it back */
+    } else if (id != DW_URING_NO_BUFFER) {
+        dw_uring_pool_put(self, id);
+    }
+}
 
 #endif

@@ -14,34 +14,23 @@
 #include <errno.h>
 #include <string.h>
 
-enum { ABOUT_READ, ABOUT_WRITE, ABOUT_SEND, ABOUT_NOTHING, ABOUT_MASK = 3 };
-
 /* A read of nobody's. */
-#define ABOUT_WAKE 0u
+#define DW_URING_ABOUT_WAKE 0u
 
 /* How often answers that the kernel had no room for are fetched, and a cancel is waited for. */
 #define FETCHES_MAX 64
 #define CANCELS_MAX 4
 
-static uint64_t named(const struct dw_uring_fd *fd, unsigned about) {
-    return (uint64_t)(uintptr_t)fd | about;
-}
-
 /* ---- Asking ---- */
 
-/* NULL: the kernel takes no more now. */
-static struct io_uring_sqe *question(struct dw_uring *self) {
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&self->ring);
-    if (sqe == NULL) {
-        (void)dw_uring_submit(self);
-        sqe = io_uring_get_sqe(&self->ring);
-    }
-    return sqe;
+DW_SELDOM struct io_uring_sqe *dw_uring_make_room(struct dw_uring *self) {
+    (void)dw_uring_submit(self);
+    return dw_uring_has_room(self) ? dw_uring_next_question(self) : NULL;
 }
 
 /* What could not be asked is asked in the next turn. */
 static void ask_recv(struct dw_uring *self, struct dw_uring_fd *fd) {
-    struct io_uring_sqe *sqe = question(self);
+    struct io_uring_sqe *sqe = dw_uring_question(self);
     if (sqe == NULL) {
         dw_uring_list_changed(self, fd);
         return;
@@ -49,13 +38,13 @@ static void ask_recv(struct dw_uring *self, struct dw_uring_fd *fd) {
     io_uring_prep_recv_multishot(sqe, fd->fd, NULL, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = 0;
-    io_uring_sqe_set_data64(sqe, named(fd, ABOUT_READ));
+    io_uring_sqe_set_data64(sqe, dw_uring_named(fd, DW_URING_ABOUT_READ));
     fd->read.state = DW_URING_ARMED;
     fd->read.receives = true;
 }
 
 static void ask_poll(struct dw_uring *self, struct dw_uring_fd *fd, struct dw_uring_op *op) {
-    struct io_uring_sqe *sqe = question(self);
+    struct io_uring_sqe *sqe = dw_uring_question(self);
     if (sqe == NULL) {
         dw_uring_list_changed(self, fd);
         return;
@@ -66,21 +55,23 @@ static void ask_poll(struct dw_uring *self, struct dw_uring_fd *fd, struct dw_ur
     } else {
         io_uring_prep_poll_add(sqe, fd->fd, reads ? POLLIN : POLLOUT);
     }
-    io_uring_sqe_set_data64(sqe, named(fd, reads ? ABOUT_READ : ABOUT_WRITE));
+    io_uring_sqe_set_data64(sqe,
+                            dw_uring_named(fd, reads ? DW_URING_ABOUT_READ : DW_URING_ABOUT_WRITE));
     op->state = DW_URING_ARMED;
     op->receives = false;
 }
 
 /* The question is answered by -ECANCELED soon, unless it was about to be answered anyway. */
 static bool cancel(struct dw_uring *self, struct dw_uring_fd *fd, struct dw_uring_op *op) {
-    struct io_uring_sqe *sqe = question(self);
+    struct io_uring_sqe *sqe = dw_uring_question(self);
     if (sqe == NULL) {
         dw_uring_list_changed(self, fd);
         return false;
     }
-    io_uring_prep_cancel64(sqe, named(fd, op == &fd->read ? ABOUT_READ : ABOUT_WRITE), 0);
+    io_uring_prep_cancel64(
+        sqe, dw_uring_named(fd, op == &fd->read ? DW_URING_ABOUT_READ : DW_URING_ABOUT_WRITE), 0);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    io_uring_sqe_set_data64(sqe, ABOUT_NOTHING);
+    io_uring_sqe_set_data64(sqe, DW_URING_ABOUT_NOTHING);
     op->state = DW_URING_ENDING;
     return true;
 }
@@ -130,38 +121,33 @@ bool dw_uring_ask(struct dw_uring *self, struct dw_uring_fd *fd) {
 }
 
 void dw_uring_ask_wake(struct dw_uring *self) {
-    struct io_uring_sqe *sqe = self->wake_armed ? NULL : question(self);
+    struct io_uring_sqe *sqe = self->wake_armed ? NULL : dw_uring_question(self);
     if (sqe != NULL) {
         io_uring_prep_poll_add(sqe, self->live.wake_read, POLLIN);
-        io_uring_sqe_set_data64(sqe, ABOUT_WAKE);
+        io_uring_sqe_set_data64(sqe, DW_URING_ABOUT_WAKE);
         self->wake_armed = true;
     }
 }
 
-bool dw_uring_queue_send(struct dw_uring *self, struct dw_uring_fd *fd) {
-    struct io_uring_sqe *sqe = question(self);
-    if (sqe == NULL) {
-        return false;
-    }
-    io_uring_prep_send(sqe, fd->fd, fd->sending, fd->sending_len,
-                       MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL);
-    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    io_uring_sqe_set_data64(sqe, named(fd, ABOUT_SEND));
-    fd->flags |= DW_URING_QUEUED;
-    fd->next_queued = self->queued;
-    self->queued = fd;
-    return true;
-}
-
 /* ---- Answers ---- */
 
-static void keep_received(struct dw_uring *self, struct dw_uring_fd *fd, uint16_t id, int len) {
+/* From now on it is read when it is readable. */
+DW_SELDOM static void begin_flood(struct dw_uring *self, struct dw_uring_fd *fd) {
+    fd->flags |= DW_URING_FLOOD;
+    fd->small_reads = 0;
+    dw_uring_list_changed(self, fd);
+}
+
+/* Bytes have come into a buffer. */
+static inline void received(struct dw_uring *self, struct dw_uring_fd *fd,
+                            const struct io_uring_cqe *cqe) {
     struct dw_uring_note *notes = self->pool.notes;
-    if (len <= 0 || (fd->flags & DW_URING_OPEN) == 0) {
+    uint16_t id = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+    if (cqe->res <= 0 || (fd->flags & DW_URING_OPEN) == 0) {
         dw_uring_pool_put(self, id);
         return;
     }
-    notes[id].len = (uint32_t)len;
+    notes[id].len = (uint32_t)cqe->res;
     notes[id].next = DW_URING_NO_BUFFER;
     if (fd->first == DW_URING_NO_BUFFER) {
         fd->first = id;
@@ -169,11 +155,10 @@ static void keep_received(struct dw_uring *self, struct dw_uring_fd *fd, uint16_
         notes[fd->last].next = id;
     }
     fd->last = id;
-    if ((size_t)len == DW_URING_BUFFER_SIZE) {
-        fd->flags |= DW_URING_FLOOD;
-        fd->small_reads = 0;
-        dw_uring_list_changed(self, fd);
+    if (cqe->res >= DW_URING_FLOOD_LEAST) {
+        begin_flood(self, fd);
     }
+    dw_uring_list_ready(self, fd);
 }
 
 /* The kernel has stopped receiving: an end, an error, or a reason of its own to be asked anew. */
@@ -187,10 +172,9 @@ static void recv_stopped(struct dw_uring *self, struct dw_uring_fd *fd, int resu
         return;
     }
     if (result == -ENOBUFS) {
-        if (!dw_uring_pool_grow(self)) {
-            fd->flags |= DW_URING_FLOOD;
-            fd->small_reads = 0;
-        }
+        dw_uring_pool_grow(self);
+        begin_flood(self, fd);
+        fd->flags |= DW_URING_READABLE;
         return;
     }
     fd->flags |= DW_URING_ENDED;
@@ -200,7 +184,7 @@ static void recv_stopped(struct dw_uring *self, struct dw_uring_fd *fd, int resu
 static void recv_done(struct dw_uring *self, struct dw_uring_fd *fd,
                       const struct io_uring_cqe *cqe) {
     if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
-        keep_received(self, fd, (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT), cqe->res);
+        received(self, fd, cqe);
     }
     if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
         recv_stopped(self, fd, cqe->res);
@@ -263,18 +247,18 @@ static void poll_done(struct dw_uring *self, struct dw_uring_fd *fd, struct dw_u
 
 static void answered(struct dw_uring *self, const struct io_uring_cqe *cqe) {
     struct dw_uring_fd *fd =
-        (struct dw_uring_fd *)(uintptr_t)(cqe->user_data & ~(uint64_t)ABOUT_MASK);
-    unsigned about = (unsigned)(cqe->user_data & ABOUT_MASK);
-    if (about == ABOUT_READ && fd != NULL && fd->read.receives) {
+        (struct dw_uring_fd *)(uintptr_t)(cqe->user_data & ~(uint64_t)DW_URING_ABOUT_MASK);
+    unsigned about = (unsigned)(cqe->user_data & DW_URING_ABOUT_MASK);
+    if (about == DW_URING_ABOUT_READ && fd != NULL && fd->read.receives) {
         recv_done(self, fd, cqe);
-    } else if (about == ABOUT_NOTHING) {
+    } else if (about == DW_URING_ABOUT_NOTHING) {
         return;
     } else if (fd == NULL) {
         self->wake_armed = false;
         self->woken = true;
-    } else if (about == ABOUT_SEND) {
+    } else if (about == DW_URING_ABOUT_SEND) {
         dw_uring_send_told(fd, cqe->res);
-    } else if (about == ABOUT_WRITE) {
+    } else if (about == DW_URING_ABOUT_WRITE) {
         poll_done(self, fd, &fd->write, cqe);
     } else {
         poll_done(self, fd, &fd->read, cqe);
@@ -287,23 +271,33 @@ static void sends_over(struct dw_uring *self) {
     self->queued = NULL;
     while (fd != NULL) {
         struct dw_uring_fd *next = fd->next_queued;
-        fd->flags &= (uint16_t)~DW_URING_QUEUED;
-        if (fd->send_told && fd->sending_len > 0 && (fd->flags & DW_URING_OPEN) != 0) {
+        unsigned told = fd->flags & DW_URING_TOLD;
+        fd->flags &= (uint16_t) ~(DW_URING_QUEUED | DW_URING_TOLD);
+        if (told == 0 && (fd->flags & DW_URING_OPEN) != 0 && (fd->io->want & DW_WRITABLE) == 0) {
+            dw_uring_put_send_buffer(self, fd); /* which is all there is to send_over */
+        } else if (told != 0 && fd->sending_len > 0 && (fd->flags & DW_URING_OPEN) != 0) {
             dw_uring_list_changed(self, fd);
         } else {
             dw_uring_send_over(self, fd);
         }
-        fd->send_told = false;
         fd = next;
     }
 }
 
+/* Most answers by far are bytes for a question that stands. */
 static void read_answers(struct dw_uring *self) {
-    struct io_uring_cqe *cqe;
-    unsigned head, count = 0;
-    io_uring_for_each_cqe(&self->ring, head, cqe) {
-        count++;
-        answered(self, cqe);
+    const unsigned usual = IORING_CQE_F_BUFFER | IORING_CQE_F_MORE;
+    const struct io_uring_cqe *answers = self->ring.cq.cqes;
+    unsigned first = *self->ring.cq.khead, mask = self->ring.cq.ring_mask;
+    unsigned count = io_uring_cq_ready(&self->ring);
+    for (unsigned i = 0; i < count; i++) {
+        const struct io_uring_cqe *cqe = &answers[(first + i) & mask];
+        if ((cqe->flags & usual) == usual) {
+            received(self, (struct dw_uring_fd *)(uintptr_t)(cqe->user_data ^ DW_URING_ABOUT_READ),
+                     cqe);
+        } else {
+            answered(self, cqe);
+        }
     }
     io_uring_cq_advance(&self->ring, count);
 }
@@ -326,7 +320,8 @@ static void read_all_answers(struct dw_uring *self) {
 
 /* ---- Handing over ---- */
 
-int dw_uring_enable(struct dw_uring *self) {
+/* The first call makes the calling thread the ring's. 0 or -errno. */
+static int enable(struct dw_uring *self) {
     if (self->ring_enabled) {
         return 0;
     }
@@ -336,7 +331,7 @@ int dw_uring_enable(struct dw_uring *self) {
 }
 
 int dw_uring_submit(struct dw_uring *self) {
-    int error = dw_uring_enable(self);
+    int error = enable(self);
     if (error == 0) {
         error = self->calls->submit(&self->ring);
         read_all_answers(self);
@@ -345,7 +340,7 @@ int dw_uring_submit(struct dw_uring *self) {
 }
 
 int dw_uring_enter(struct dw_uring *self, dw_time timeout) {
-    int error = dw_uring_enable(self);
+    int error = enable(self);
     if (error != 0) {
         return error;
     }
@@ -377,7 +372,7 @@ static bool is_known(const struct dw_uring_fd *fd) {
 }
 
 void dw_uring_forget(struct dw_uring *self, struct dw_uring_fd *fd) {
-    if (!is_known(fd) || dw_uring_enable(self) != 0) {
+    if (!is_known(fd) || enable(self) != 0) {
         return;
     }
     end_op(self, fd, &fd->read);

@@ -15,37 +15,30 @@
 #include <sys/mman.h>
 
 #define RING_SIZE   (DW_URING_BUFFERS_MAX * sizeof(struct io_uring_buf))
-#define MEMORY_SIZE (DW_URING_BUFFERS_MAX * DW_URING_BUFFER_SIZE)
-
-static void provide(struct dw_uring_pool *pool, uint16_t id) {
-    io_uring_buf_ring_add(pool->ring, pool->memory + id * DW_URING_BUFFER_SIZE,
-                          (unsigned)DW_URING_BUFFER_SIZE, id,
-                          io_uring_buf_ring_mask(DW_URING_BUFFERS_MAX), 0);
-    io_uring_buf_ring_advance(pool->ring, 1);
-}
+#define MEMORY_SIZE (DW_URING_BUFFERS_MAX * DW_URING_BUFFER_STRIDE)
 
 /* A spare one or one never used. */
 static uint16_t pool_next(struct dw_uring_pool *pool) {
     uint16_t id = pool->spare;
     if (id != DW_URING_NO_BUFFER) {
         pool->spare = pool->notes[id].next;
-        return id;
+    } else if (pool->fresh < DW_URING_BUFFERS_MAX) {
+        id = (uint16_t)pool->fresh++;
+        pool->notes[id].data = pool->memory + id * DW_URING_BUFFER_STRIDE;
     }
-    return pool->fresh < DW_URING_BUFFERS_MAX ? (uint16_t)pool->fresh++ : DW_URING_NO_BUFFER;
+    return id;
 }
 
-static uint32_t provide_more(struct dw_uring_pool *pool, uint32_t count) {
-    uint32_t given = 0;
-    for (; given < count; given++) {
+static void provide_more(struct dw_uring_pool *pool, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
         uint16_t id = pool_next(pool);
         if (id == DW_URING_NO_BUFFER) {
             break;
         }
         pool->notes[id].provided = true;
-        provide(pool, id);
+        pool->provided++;
+        dw_uring_pool_provide(pool, id);
     }
-    pool->provided += given;
-    return given;
 }
 
 int dw_uring_pool_init(struct dw_uring *self) {
@@ -82,12 +75,11 @@ void dw_uring_pool_fini(struct dw_uring *self) {
     dw_free(&self->live.base, pool->notes);
 }
 
-bool dw_uring_pool_grow(struct dw_uring *self) {
-    if (self->pool_grew) {
-        return true;
+void dw_uring_pool_grow(struct dw_uring *self) {
+    if (!self->pool_grew) {
+        self->pool_grew = true;
+        provide_more(&self->pool, self->pool.provided);
     }
-    self->pool_grew = true;
-    return provide_more(&self->pool, self->pool.provided) > 0;
 }
 
 uint16_t dw_uring_pool_take(struct dw_uring *self) {
@@ -98,12 +90,7 @@ uint16_t dw_uring_pool_take(struct dw_uring *self) {
     return id;
 }
 
-void dw_uring_pool_put(struct dw_uring *self, uint16_t id) {
-    struct dw_uring_pool *pool = &self->pool;
-    if (pool->notes[id].provided) {
-        provide(pool, id);
-    } else {
-        pool->notes[id].next = pool->spare;
-        pool->spare = id;
-    }
+void dw_uring_pool_keep(struct dw_uring_pool *pool, uint16_t id) {
+    pool->notes[id].next = pool->spare;
+    pool->spare = id;
 }

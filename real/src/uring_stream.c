@@ -26,7 +26,7 @@ static ssize_t recv_flood(dw_reactor *reactor, dw_io *io, struct dw_uring_fd *fd
                           const uint8_t **data) {
     ssize_t got = dw_live_recv(reactor, io, data);
     bool all = got < 0 || ((size_t)got < DW_RECV_MAX && (fd->flags & DW_URING_HUNG_UP) == 0);
-    bool small = got > 0 && (size_t)got < DW_URING_BUFFER_SIZE;
+    bool small = got > 0 && got < DW_URING_FLOOD_LEAST;
     fd->small_reads = small ? (uint8_t)(fd->small_reads + 1) : 0;
     if (fd->small_reads >= DW_URING_TRICKLE) {
         fd->flags &= (uint16_t)~DW_URING_FLOOD;
@@ -39,11 +39,9 @@ static ssize_t recv_flood(dw_reactor *reactor, dw_io *io, struct dw_uring_fd *fd
 }
 
 static ssize_t lend(struct dw_uring *self, struct dw_uring_fd *fd, const uint8_t **data) {
-    uint16_t id = fd->first;
-    fd->first = self->pool.notes[id].next;
-    self->lent = id;
-    *data = dw_uring_pool_at(self, id);
-    return (ssize_t)self->pool.notes[id].len;
+    dw_uring_lend(self, fd);
+    *data = self->lent.data;
+    return (ssize_t)self->lent.len;
 }
 
 /* What was received comes before the end, and an end that the peer made before the failure of a
@@ -56,7 +54,7 @@ ssize_t dw_uring_recv(dw_reactor *reactor, dw_io *io, const uint8_t **data) {
         return dw_live_recv(reactor, io, data);
     }
     if (fd->first != DW_URING_NO_BUFFER) {
-        return self->lent == DW_URING_NO_BUFFER ? lend(self, fd, data) : -EAGAIN;
+        return self->lent.len == 0 ? lend(self, fd, data) : -EAGAIN;
     }
     if ((fd->flags & DW_URING_ENDED) != 0 &&
         (fd->read_end < 0 || fd->error == 0 || fd->error == -EPIPE)) {
@@ -75,39 +73,49 @@ ssize_t dw_uring_recv(dw_reactor *reactor, dw_io *io, const uint8_t **data) {
 /* ---- Sending ---- */
 
 static bool is_lent(const struct dw_uring *self, const struct iovec *piece) {
-    if (self->lent == DW_URING_NO_BUFFER || self->lent_is_sent) {
-        return false;
-    }
-    uintptr_t at = (uintptr_t)piece->iov_base;
-    uintptr_t begin = (uintptr_t)dw_uring_pool_at(self, self->lent);
-    return at >= begin && at + piece->iov_len <= begin + self->pool.notes[self->lent].len;
-}
-
-static void put_send_buffer(struct dw_uring *self, struct dw_uring_fd *fd) {
-    fd->sending_len = 0;
-    if (fd->send_buffer == self->lent) {
-        self->lent_is_sent = false; /* who lent it will put it back */
-    } else if (fd->send_buffer != DW_URING_NO_BUFFER) {
-        dw_uring_pool_put(self, fd->send_buffer);
-    }
-    fd->send_buffer = DW_URING_NO_BUFFER;
+    size_t at = (size_t)((uintptr_t)piece->iov_base - (uintptr_t)self->lent.data);
+    return at < self->lent.len && piece->iov_len <= self->lent.len - at && !self->lent.is_sent;
 }
 
 /* Whether a send may be prepared: a failure can be told, and nothing is on its way. */
 static bool takes_sends(const struct dw_uring_fd *fd, const dw_io *io) {
-    return (io->want & DW_READABLE) != 0 && fd->sending_len == 0 && fd->error == 0 &&
-           dw_uring_is_stream(io);
+    unsigned known = DW_URING_TCP | DW_URING_FAILED;
+    return (io->want & DW_READABLE) != 0 && fd->sending_len == 0 &&
+           (fd->flags & known) == DW_URING_TCP;
 }
 
-/* The bytes of `piece` lie in send_buffer. */
-static ssize_t prepare(struct dw_uring *self, struct dw_uring_fd *fd, const struct iovec *piece) {
+/* Prepares the send of `piece`, which lies in send_buffer. */
+static inline void queue_send(struct dw_uring *self, struct dw_uring_fd *fd,
+                              struct io_uring_sqe *sqe, const struct iovec *piece) {
     fd->sending = piece->iov_base;
     fd->sending_len = (uint32_t)piece->iov_len;
-    if (!dw_uring_queue_send(self, fd)) {
-        put_send_buffer(self, fd);
-        return dw_live_send(&self->live.base, fd->io, piece, 1);
+    *sqe = (struct io_uring_sqe){.opcode = IORING_OP_SEND,
+                                 .flags = IOSQE_CQE_SKIP_SUCCESS,
+                                 .fd = fd->fd,
+                                 .addr = (uintptr_t)fd->sending,
+                                 .len = fd->sending_len,
+                                 .msg_flags = MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL,
+                                 .user_data = dw_uring_named(fd, DW_URING_ABOUT_SEND)};
+    fd->flags |= DW_URING_QUEUED;
+    fd->next_queued = self->queued;
+    self->queued = fd;
+}
+
+/* The same, or at once when the kernel takes no more questions. */
+static ssize_t prepare(struct dw_uring *self, struct dw_uring_fd *fd, const struct iovec *piece) {
+    struct io_uring_sqe *sqe = dw_uring_question(self);
+    if (sqe != NULL) {
+        queue_send(self, fd, sqe, piece);
+        return (ssize_t)piece->iov_len;
     }
-    return (ssize_t)piece->iov_len;
+    ssize_t sent = dw_live_send(&self->live.base, fd->io, piece, 1);
+    dw_uring_put_send_buffer(self, fd);
+    return sent;
+}
+
+static inline void use_lent(struct dw_uring *self, struct dw_uring_fd *fd) {
+    fd->send_buffer = self->lent.id;
+    self->lent.is_sent = true;
 }
 
 static ssize_t send_copy(struct dw_uring *self, struct dw_uring_fd *fd, const struct iovec *pieces,
@@ -120,7 +128,7 @@ static ssize_t send_copy(struct dw_uring *self, struct dw_uring_fd *fd, const st
     if (id == DW_URING_NO_BUFFER) {
         return dw_live_send(&self->live.base, fd->io, pieces, count);
     }
-    uint8_t *to = dw_uring_pool_at(self, id);
+    uint8_t *to = self->pool.notes[id].data;
     struct iovec whole = {to, total};
     for (int i = 0; i < count; i++) {
         memcpy(to, pieces[i].iov_base, pieces[i].iov_len);
@@ -141,18 +149,30 @@ static ssize_t send_at_once(struct dw_uring *self, struct dw_uring_fd *fd, dw_io
     return fd->sending_len > 0 ? -EAGAIN : dw_live_send(&self->live.base, io, pieces, count);
 }
 
-ssize_t dw_uring_send(dw_reactor *reactor, dw_io *io, const struct iovec *pieces, int count) {
-    struct dw_uring *self = dw_uring_of(reactor);
+DW_APART static ssize_t send_otherwise(struct dw_uring *self, dw_io *io, const struct iovec *pieces,
+                                       int count) {
     struct dw_uring_fd *fd = dw_uring_fd_of(self, io);
     if (!takes_sends(fd, io)) {
         return send_at_once(self, fd, io, pieces, count);
     }
-    if (count == 1 && is_lent(self, pieces)) {
-        fd->send_buffer = self->lent;
-        self->lent_is_sent = true;
-        return prepare(self, fd, pieces);
+    if (count != 1 || !is_lent(self, pieces)) {
+        return send_copy(self, fd, pieces, count);
     }
-    return send_copy(self, fd, pieces, count);
+    use_lent(self, fd);
+    return prepare(self, fd, pieces);
+}
+
+/* What is passed on as it came goes out of the buffer it came into. An echo comes this way, so
+ * there is nothing on it that it does not need. */
+ssize_t dw_uring_send(dw_reactor *reactor, dw_io *io, const struct iovec *pieces, int count) {
+    struct dw_uring *self = dw_uring_of(reactor);
+    struct dw_uring_fd *fd = dw_uring_fd_of(self, io);
+    if (count != 1 || !is_lent(self, pieces) || !takes_sends(fd, io) || !dw_uring_has_room(self)) {
+        return send_otherwise(self, io, pieces, count);
+    }
+    use_lent(self, fd);
+    queue_send(self, fd, dw_uring_next_question(self), pieces);
+    return (ssize_t)pieces->iov_len;
 }
 
 int dw_uring_flushed(dw_reactor *reactor, dw_io *io) {
@@ -171,19 +191,20 @@ int dw_uring_shutdown(dw_reactor *reactor, dw_io *io) {
 }
 
 void dw_uring_send_told(struct dw_uring_fd *fd, int result) {
-    fd->send_told = true;
+    fd->flags |= DW_URING_TOLD;
     if (result > 0) {
         uint32_t sent = (uint32_t)result < fd->sending_len ? (uint32_t)result : fd->sending_len;
         fd->sending += sent;
         fd->sending_len -= sent;
     } else if (result < 0 && result != -EAGAIN && result != -EINTR) {
         fd->error = result;
+        fd->flags |= DW_URING_FAILED;
         fd->sending_len = 0;
     }
 }
 
 void dw_uring_send_over(struct dw_uring *self, struct dw_uring_fd *fd) {
-    put_send_buffer(self, fd);
+    dw_uring_put_send_buffer(self, fd);
     if ((fd->flags & DW_URING_OPEN) == 0) {
         dw_uring_recycle(self, fd);
         return;
@@ -201,7 +222,7 @@ void dw_uring_send_rest(struct dw_uring *self, struct dw_uring_fd *fd) {
     }
     ssize_t sent = dw_live_send(&self->live.base, fd->io, &piece, 1);
     dw_uring_send_told(fd, (int)sent);
-    fd->send_told = false;
+    fd->flags &= (uint16_t)~DW_URING_TOLD;
     if (fd->sending_len > 0) {
         dw_uring_list_changed(self, fd);
     } else {

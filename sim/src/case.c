@@ -124,7 +124,9 @@ static sim_case_end write_file(build *b) {
     sim_case *c = b->c;
     sim_runfile file = {.list = c->list, .has_expect = true, .hash = c->outcome.hash};
     file.has_hash = !b->deadly;
-    snprintf(file.scenario, sizeof(file.scenario), "%s", b->plan->scenario->name);
+    const dw_scenario *scenario = b->plan->scenario;
+    snprintf(file.scenario, sizeof(file.scenario), "%s", scenario->name);
+    snprintf(file.weather, sizeof(file.weather), "%s", scenario->weather ? scenario->weather : "");
     snprintf(file.oracle, sizeof(file.oracle), "%s", c->outcome.oracle);
     snprintf(file.message, sizeof(file.message), "%s", c->outcome.message);
     c->written = sim_runfile_write(b->plan->path, &file, c->error);
@@ -158,10 +160,11 @@ void sim_case_free(sim_case *c) {
     c->output = NULL;
 }
 
-void sim_case_path(char path[SIM_CASE_PATH], const char *directory, const char *name,
+void sim_case_path(char path[SIM_CASE_PATH], const char *directory, const dw_scenario *scenario,
                    const char *suffix) {
-    char plain[SIM_RUNFILE_NAME_MAX];
-    snprintf(plain, sizeof(plain), "%s", name);
+    char plain[SIM_RUNFILE_NAME_MAX + SIM_RUNFILE_WEATHER_MAX];
+    snprintf(plain, sizeof(plain), "%s%s%s", scenario->name, scenario->weather ? "-" : "",
+             scenario->weather ? scenario->weather : "");
     for (char *c = plain; *c; c++) {
         bool fine = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
                     (*c >= '0' && *c <= '9') || *c == '_' || *c == '.' || *c == '-';

@@ -47,8 +47,9 @@ typedef struct sim_case {
 sim_case_end sim_case_build(sim_case *c, const sim_case_plan *plan);
 void sim_case_free(sim_case *c);
 
-/* Writes DIR/NAME-SUFFIX.run, with whatever would make a bad file name in NAME turned into '-'. */
-void sim_case_path(char path[SIM_CASE_PATH], const char *directory, const char *name,
+/* Writes DIR/NAME-SUFFIX.run, in a weather DIR/NAME-WEATHER-SUFFIX.run, with whatever would make a
+ * bad file name in NAME turned into '-'. */
+void sim_case_path(char path[SIM_CASE_PATH], const char *directory, const dw_scenario *scenario,
                    const char *suffix);
 
 #endif

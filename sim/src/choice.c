@@ -6,24 +6,24 @@
  * drawn at all.
  */
 #include "datagram.h"
+#include "hash.h"
 #include "text.h"
+#include "trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Kinds that a calm or list run does not use cost one test of a bit each. */
 #define ALL_KINDS ((1u << SIM_KIND_COUNT) - 1)
 
-uint64_t sim_hash_text(uint64_t hash, const char *text) {
-    for (; *text != '\0'; text++) {
-        hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
-    }
-    return hash;
+/* Of all draws of a pair; `what`: mixed once already. */
+static uint64_t pair_of(uint64_t who, uint64_t what) {
+    return mix64(who ^ what);
 }
 
-/* `what`: mixed once already. */
-static uint64_t key_of(uint64_t who, uint64_t what, uint64_t nth) {
-    uint64_t key = mix64(mix64(who ^ what) + nth);
+static uint64_t key_of(uint64_t pair, uint64_t nth) {
+    uint64_t key = mix64(pair + nth);
     return key != 0 ? key : 1;
 }
 
@@ -67,7 +67,7 @@ static void begin_list(sim_choices *choices, const sim_list *list) {
         const sim_deviation *d = &list->items[i];
         uint64_t who = sim_hash_text(HASH_START, d->who);
         uint64_t what = mix64(sim_hash_text(HASH_START, d->what));
-        table_put(choices, key_of(who, what, d->nth), d->value);
+        table_put(choices, key_of(pair_of(who, what), d->nth), d->value);
         choices->active |= 1u << sim_kind_of(d->what);
     }
 }
@@ -111,13 +111,14 @@ static uint64_t seed_value(sim_kind kind, uint64_t r, uint64_t options) {
     }
 }
 
+static bool seed_strikes(const sim_choices *choices, sim_kind kind, uint64_t r) {
+    return (uint32_t)r < choices->rate[kind];
+}
+
 static uint64_t draw_seed(const sim_choices *choices, sim_kind kind, uint64_t key,
                           uint64_t options) {
     uint64_t r = mix64(key ^ choices->seed_mixed);
-    if ((uint32_t)r >= choices->rate[kind]) {
-        return 0;
-    }
-    return seed_value(kind, mix64(r), options);
+    return seed_strikes(choices, kind, r) ? seed_value(kind, mix64(r), options) : 0;
 }
 
 /* ---- Names ---- */
@@ -130,7 +131,7 @@ static void link_format(char *out, size_t size, const sim_link *link) {
     sim_text_add(&text, link->to->name);
 }
 
-void sim_who_format(char *out, size_t size, sim_who who) {
+static void format_who(char *out, size_t size, sim_who who) {
     switch (who.kind) {
     case WHO_FLOW:
         sim_stream_format(out, size, who.object);
@@ -194,7 +195,7 @@ static void offer(dw_world *world, sim_who who, const char *what, uint64_t nth, 
     }
     sim_offer *o = &offers->items[offers->count++];
     memset(o, 0, sizeof(*o));
-    sim_who_format(o->at.who, sizeof(o->at.who), who);
+    format_who(o->at.who, sizeof(o->at.who), who);
     snprintf(o->at.what, sizeof(o->at.what), "%s", what);
     o->at.nth = nth;
     o->options = options;
@@ -207,7 +208,7 @@ static void take(dw_world *world, sim_kind kind, sim_who who, const char *what, 
     sim_choices *choices = &world->choices;
     const sim_run_options *options = choices->options;
     sim_deviation d = {.nth = nth, .value = value};
-    sim_who_format(d.who, sizeof(d.who), who);
+    format_who(d.who, sizeof(d.who), who);
     sim_text text = sim_text_begin(d.what, sizeof(d.what));
     sim_text_add(&text, what);
     if (options->on_deviation != NULL) {
@@ -235,11 +236,49 @@ static uint64_t what_hash(sim_choices *choices, sim_kind kind, const char *what)
     return choices->what_hash[kind];
 }
 
-uint64_t sim_choice_draw(dw_world *world, sim_kind kind, sim_who who, const char *what,
-                         uint64_t *counter, uint64_t options) {
+static uint64_t pair_hash(sim_choices *choices, sim_kind kind, sim_who who, const char *what) {
+    uint64_t what_is =
+        kind == SIM_USER ? mix64(sim_hash_text(HASH_START, what)) : what_hash(choices, kind, what);
+    return pair_of(who_hash(who), what_is);
+}
+
+/* A guess at how many draws are still to come: looking at one that does not is wasted. */
+enum { LOOK_AHEAD = 8 };
+
+/* Of the draws behind the `count` there were, a bit for each that does not come to 0. */
+static uint64_t strikes(const sim_choices *choices, sim_kind kind, uint64_t pair, uint64_t count) {
+    uint64_t bits = 0;
+    if (choices->source.kind == SIM_SEED) {
+        for (unsigned i = 0; i < LOOK_AHEAD; i++) {
+            uint64_t r = mix64(key_of(pair, count + i + 1) ^ choices->seed_mixed);
+            bits |= (uint64_t)seed_strikes(choices, kind, r) << i;
+        }
+    } else {
+        for (unsigned i = 0; i < LOOK_AHEAD; i++) {
+            bits |= (uint64_t)(table_get(choices, key_of(pair, count + i + 1)) != 0) << i;
+        }
+    }
+    return bits;
+}
+
+bool sim_choice_look_ahead(dw_world *world, sim_kind kind, sim_who who, const char *what,
+                           sim_draws *draws) {
     sim_choices *choices = &world->choices;
-    uint64_t nth = ++*counter;
-    if (options == 1) {
+    if (draws->ahead <= 1 && (choices->offered & (1u << kind)) == 0 &&
+        choices->source.kind != SIM_CALM) {
+        uint64_t pair = pair_hash(choices, kind, who, what);
+        draws->ahead = strikes(choices, kind, pair, draws->count) | UINT64_C(1) << LOOK_AHEAD;
+    }
+    return draws_are_calm(draws);
+}
+
+uint64_t sim_choice_draw_next(dw_world *world, sim_kind kind, sim_who who, const char *what,
+                              sim_draws *draws, uint64_t options) {
+    sim_choices *choices = &world->choices;
+    bool calm = sim_choice_look_ahead(world, kind, who, what, draws);
+    draws_pass(draws, 1);
+    uint64_t nth = draws->count;
+    if (calm || options == 1) {
         return 0;
     }
     if ((choices->offered & (1u << kind)) != 0) {
@@ -248,9 +287,7 @@ uint64_t sim_choice_draw(dw_world *world, sim_kind kind, sim_who who, const char
     if (choices->source.kind == SIM_CALM) {
         return 0;
     }
-    uint64_t what_is =
-        kind == SIM_USER ? mix64(sim_hash_text(HASH_START, what)) : what_hash(choices, kind, what);
-    uint64_t key = key_of(who_hash(who), what_is, nth);
+    uint64_t key = key_of(pair_hash(choices, kind, who, what), nth);
     uint64_t value = choices->source.kind == SIM_SEED ? draw_seed(choices, kind, key, options)
                                                       : table_get(choices, key);
     uint64_t largest = options > 0 ? options - 1 : (uint64_t)DW_TIME_MAX;
@@ -263,10 +300,10 @@ uint64_t sim_choice_draw(dw_world *world, sim_kind kind, sim_who who, const char
     return value;
 }
 
-static uint64_t *user_counter(sim_choices *choices, uint64_t who, uint64_t what) {
+static sim_draws *user_draws(sim_choices *choices, uint64_t who, uint64_t what) {
     for (size_t i = 0; i < choices->counter_count; i++) {
         if (choices->counters[i].who == who && choices->counters[i].what == what) {
-            return &choices->counters[i].n;
+            return &choices->counters[i].draws;
         }
     }
     if (choices->counter_count == choices->counter_room) {
@@ -276,8 +313,8 @@ static uint64_t *user_counter(sim_choices *choices, uint64_t who, uint64_t what)
             abort();
         }
     }
-    choices->counters[choices->counter_count] = (sim_counter){who, what, 0};
-    return &choices->counters[choices->counter_count++].n;
+    choices->counters[choices->counter_count] = (sim_counter){who, what, {0, 0}};
+    return &choices->counters[choices->counter_count++].draws;
 }
 
 /* A run file can name it, and means nothing else by that name. */
@@ -298,8 +335,8 @@ uint32_t sim_choice_user(dw_world *world, sim_who who, uint64_t hash, const char
     if (!choice_active(world, SIM_USER) || n < 2) {
         return 0;
     }
-    uint64_t *counter = user_counter(&world->choices, hash, sim_hash_text(HASH_START, what));
-    return (uint32_t)sim_choice_draw(world, SIM_USER, who, what, counter, n);
+    sim_draws *draws = user_draws(&world->choices, hash, sim_hash_text(HASH_START, what));
+    return (uint32_t)sim_choice_draw(world, SIM_USER, who, what, draws, n);
 }
 
 void sim_choices_begin(dw_world *world, const sim_source *source, const sim_run_options *options) {
@@ -310,6 +347,7 @@ void sim_choices_begin(dw_world *world, const sim_source *source, const sim_run_
     choices->active = choices->offered = 0;
     choices->taken.count = 0;
     choices->counter_count = 0;
+    choices->ahead = choices->passed_over = 0;
     if (options->offers != NULL) {
         choices->offered = options->offer_kinds;
         choices->active |= choices->offered;

@@ -5,7 +5,9 @@
  *
  * Invariant: at clock_since the clock was off by clock_offset, and it has drifted since.
  */
-#include "internal.h"
+#include "hash.h"
+#include "host.h"
+#include "trace.h"
 
 /* What they show when a run begins: 2026-01-01T00:00:00Z. */
 #define EPOCH DW_SEC(1767225600)

@@ -8,6 +8,7 @@
 #endif
 #include "config.h"
 #include "number.h"
+#include "options.h"
 #include "sweep.h"
 
 #include <errno.h>
@@ -79,6 +80,15 @@ static bool on_kinds(reader *r, const char *value) {
            wrong(r, "kinds: there is no kind '%s'; there are: %s", bad, sim_kinds_known());
 }
 
+static bool on_weather(reader *r, const char *value) {
+    char why[SIM_OPTIONS_ERROR];
+    if (!sim_weather_check(value, why)) {
+        return wrong(r, "weather: %.400s", why);
+    }
+    snprintf(r->section->weather, sizeof(r->section->weather), "%s", value);
+    return true;
+}
+
 static bool on_skip(reader *r, const char *value) {
     if (*value != '\0') {
         return wrong(r, "skip takes no value");
@@ -91,8 +101,8 @@ static const struct word {
     const char *name;
     bool (*on)(reader *r, const char *value);
 } words[] = {
-    {"seeds", on_seeds}, {"first-seed", on_first_seed}, {"seed", on_seed}, {"kinds", on_kinds},
-    {"skip", on_skip},
+    {"seeds", on_seeds}, {"first-seed", on_first_seed}, {"seed", on_seed},
+    {"kinds", on_kinds}, {"weather", on_weather},       {"skip", on_skip},
 };
 
 static bool open_section(reader *r, char *name) {
@@ -131,7 +141,8 @@ static bool read_line(reader *r, char *line) {
             return words[i].on(r, value);
         }
     }
-    return wrong(r, "there is no '%.60s'; there are: seeds, first-seed, seed, kinds, skip", line);
+    return wrong(r, "there is no '%.60s'; there are: seeds, first-seed, seed, kinds, weather, skip",
+                 line);
 }
 
 bool sim_config_read(sim_config *config, const char *path, const dw_scenario *scenarios,
@@ -185,6 +196,14 @@ sim_settings sim_config_of(const sim_config *config, size_t which) {
         s.known_count = all->known_count;
     }
     return s;
+}
+
+const char *sim_config_weather(const sim_config *config, size_t which) {
+    const char *weather = config->all.weather;
+    if (config->own != NULL && config->own[which].weather[0] != '\0') {
+        weather = config->own[which].weather;
+    }
+    return weather[0] != '\0' ? weather : NULL;
 }
 
 void sim_config_free(sim_config *config) {

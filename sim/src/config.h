@@ -8,6 +8,7 @@
  *     seeds 100000
  *     seed 0x5eed              # always played, before the others; as many lines as there are
  *     kinds reset,cut
+ *     weather wan              # --weather
  *
  *     [slow_one]
  *     skip
@@ -20,7 +21,7 @@
 
 #include "drywire/scenario.h"
 
-enum { SIM_CONFIG_KNOWN_MAX = 256, SIM_CONFIG_ERROR = 512 };
+enum { SIM_CONFIG_KNOWN_MAX = 256, SIM_CONFIG_ERROR = 512, SIM_CONFIG_WEATHER_MAX = 40 };
 
 /* The file that is read when it lies in the current directory and no other was named. */
 #define SIM_CONFIG_DEFAULT "drywire.conf"
@@ -31,6 +32,7 @@ typedef struct sim_settings {
     uint32_t kinds;
     uint64_t *known; /* seeds that are always played */
     size_t known_count;
+    char weather[SIM_CONFIG_WEATHER_MAX]; /* "": it does not say */
 } sim_settings;
 
 /* Zero-initialise; free with sim_config_free whatever came of it. */
@@ -47,6 +49,8 @@ bool sim_config_read(sim_config *config, const char *path, const dw_scenario *sc
 /* What holds for the scenario `which`: its section over what stands above. Its known seeds
  * are those of its section, or else those above; they are borrowed from `config`. */
 sim_settings sim_config_of(const sim_config *config, size_t which);
+/* The weather it is to be played in, borrowed from `config`; NULL: the file does not say. */
+const char *sim_config_weather(const sim_config *config, size_t which);
 void sim_config_free(sim_config *config);
 
 #endif

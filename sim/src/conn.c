@@ -8,8 +8,10 @@
 #include "datagram.h"
 #include "stream.h"
 #include "text.h"
+#include "trace.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* ---- Names ---- */
 
@@ -47,9 +49,18 @@ uint64_t sim_stream_hash(sim_end *from) {
     return aside->flow_hash;
 }
 
-uint64_t sim_flow_draw_active(sim_end *from, sim_kind kind, uint64_t *counter, uint64_t options) {
+sim_aside *sim_flow_draws(sim_end *holder) {
+    sim_aside *aside = sim_end_aside(holder);
+    if (aside->passed > 0) {
+        sim_straight_settle(aside);
+    }
+    aside->quiet = 0; /* the one that follows is not among them */
+    return aside;
+}
+
+uint64_t sim_flow_draw_active(sim_end *from, sim_kind kind, sim_draws *draws, uint64_t options) {
     return sim_choice_draw(end_world(from), kind, (sim_who){WHO_FLOW, from}, sim_kind_name(kind),
-                           counter, options);
+                           draws, options);
 }
 
 void sim_flow_trace(sim_end *from, char mark, const char *text) {
@@ -96,6 +107,9 @@ sim_aside *sim_end_aside(sim_end *end) {
 static void free_end(dw_world *world, sim_end *end) {
     sim_conn *conn = conn_of(end);
     sim_end *next = *end_next(end), **place = conn->of_host[end->side].place;
+    if ((end->flags & E_PORT) != 0) {
+        sim_port_give(end);
+    }
     if (end->flight != NULL) {
         sim_flight_drop(end);
     }
@@ -214,7 +228,16 @@ void sim_stream_poke(sim_end *end) {
     }
 }
 
-/* Runs the program's side, if it is ready for anything it wants and gets CPU. */
+/* One reception of a connection in a turn. */
+static void dispatch_next_turn(sim_end *end) {
+    sim_conn *conn = conn_of(end);
+    conn->pins++;
+    sim_host_turn_first(end_host(end));
+    sim_end_dispatch(end);
+    conn->pins--;
+    sim_stream_release(conn);
+}
+
 void sim_end_dispatch(sim_end *end) {
     dw_host *host = end_host(end);
     unsigned ready = due(end);
@@ -227,11 +250,16 @@ void sim_end_dispatch(sim_end *end) {
         }
         return;
     }
+    if (sim_end_is_served(end)) {
+        dispatch_next_turn(end);
+        return;
+    }
     end->flags |= E_INSIDE;
     sim_host_enter(host);
     host->world->turn_end = end;
     dw_io_ready(&host->reactor, end->io, ready);
     sim_host_leave(host);
+    sim_end_serve(end);
     end->flags &= ~(uint32_t)E_INSIDE;
     sim_stream_poke(end);
     sim_stream_release(conn_of(end));
@@ -261,6 +289,7 @@ void sim_end_kill(sim_end *end, int error) {
     sim_end_unhold(end);
     end->flags |= E_DEAD | E_RESOLVED;
     end->error = (uint8_t)error;
+    sim_port_settle(end);
     sim_end_drop_blocked(end);
 }
 
@@ -271,6 +300,7 @@ void sim_end_died(sim_end *end, int error) {
     } else {
         sim_end_drop_blocked(end);
         end->flags |= E_DEAD;
+        sim_port_settle(end);
         sim_stream_release(conn_of(end));
     }
 }

@@ -9,6 +9,7 @@
  */
 #include "datagram.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 /* ---- Datagrams ---- */

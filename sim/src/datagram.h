@@ -8,7 +8,8 @@
 #ifndef DRYWIRE_SIM_DATAGRAM_H
 #define DRYWIRE_SIM_DATAGRAM_H
 
-#include "internal.h"
+#include "connection.h"
+#include "drywire/network.h"
 
 /* An address of the world. */
 typedef struct sim_ip {

@@ -3,7 +3,9 @@
  * The dry wire's own endpoint descriptions: sim:HOST:PORT to connect, sim:PORT to listen. They are
  * what tcp: is, under a name that no live wire has: a description that must not leave the world.
  */
-#include "internal.h"
+#include "host.h"
+
+#include <string.h>
 
 static int parse_client(dw_reactor *reactor, dw_endpoint_args *args, dw_client_endpoint **out) {
     const char *host = dw_endpoint_arg(args, "host", 0);

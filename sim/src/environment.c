@@ -10,8 +10,10 @@
 #include "number.h"
 #include "options.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *variable(const char *name) {
     const char *text = getenv(name);
@@ -22,8 +24,20 @@ static const char *variable(const char *name) {
 static void read_repetition(sim_options *options) {
     const char *text = variable("TEST_RANDOM_SEED");
     uint64_t n = 0;
+    text = text != NULL ? text : variable("TEST_RUN_NUMBER");
     if (text != NULL && sim_number_parse(text, &n) && n > 0) {
         options->repetition = n - 1;
+    }
+}
+
+/* Bazel kills a test that takes longer; what was found by then would be lost. A tenth is kept for
+ * shrinking and telling. */
+static void read_timeout(sim_options *options) {
+    const char *text = variable("TEST_TIMEOUT");
+    uint64_t seconds = 0;
+    if (text != NULL && sim_number_parse(text, &seconds) && seconds > 0 &&
+        seconds < (uint64_t)(DW_TIME_MAX / DW_SEC(1))) {
+        options->at_most = DW_SEC((dw_time)seconds) / 10 * 9;
     }
 }
 
@@ -49,5 +63,22 @@ bool sim_options_from_environment(sim_options *options, char error[SIM_OPTIONS_E
         options->filters[options->filter_count++] = variable("TESTBRIDGE_TEST_ONLY");
     }
     read_repetition(options);
+    read_timeout(options);
     return true;
+}
+
+/* What cannot be written is no reason to fail: Bazel looks for the file, not for its contents. */
+void sim_premature_exit_file(bool begins) {
+    const char *path = variable("TEST_PREMATURE_EXIT_FILE");
+    if (path == NULL) {
+        return;
+    }
+    if (!begins) {
+        unlink(path);
+        return;
+    }
+    FILE *file = fopen(path, "w");
+    if (file != NULL) {
+        fclose(file);
+    }
 }

@@ -34,8 +34,9 @@ bool sim_finding_is_deadly(const sim_outcome *outcome) {
     return false;
 }
 
-void sim_finding_set(sim_outcome *outcome, const char *oracle, const char *where,
-                     const char *format, ...) {
+/* Makes `outcome` a failure. */
+static void DW_PRINTF(4, 5) set_failure(sim_outcome *outcome, const char *oracle, const char *where,
+                                        const char *format, ...) {
     outcome->failed = true;
     snprintf(outcome->oracle, sizeof(outcome->oracle), "%s", oracle);
     snprintf(outcome->where, sizeof(outcome->where), "%s", where);
@@ -102,7 +103,7 @@ static bool from_summary(sim_outcome *outcome, const char *text) {
     }
     short_place(place);
     bool symbol = place[0] && place[0] != '(' && !strstr(place, "+0x");
-    sim_finding_set(outcome, "sanitizer", symbol ? place : "", "%s%s", line, function);
+    set_failure(outcome, "sanitizer", symbol ? place : "", "%s%s", line, function);
     return true;
 }
 
@@ -144,7 +145,7 @@ static bool from_runtime_error(sim_outcome *outcome, const char *text) {
         *address = '\0';
     }
     blur_numbers(what);
-    sim_finding_set(outcome, "sanitizer", place, "%s", what);
+    set_failure(outcome, "sanitizer", place, "%s", what);
     return true;
 }
 
@@ -175,7 +176,7 @@ static bool from_assertion(sim_outcome *outcome, const char *text) {
         place[len - 1] = '\0';
     }
     at += strlen("Assertion `");
-    sim_finding_set(outcome, "crash", place, "assertion failed: %.*s", (int)(end - at), at);
+    set_failure(outcome, "crash", place, "assertion failed: %.*s", (int)(end - at), at);
     return true;
 }
 
@@ -218,20 +219,20 @@ void sim_finding_from_death(sim_outcome *outcome, int status, const char *text) 
         return;
     }
     if (WIFEXITED(status)) {
-        sim_finding_set(outcome, "crash", "", "the run ended the process with exit(%d)",
-                        WEXITSTATUS(status));
+        set_failure(outcome, "crash", "", "the run ended the process with exit(%d)",
+                    WEXITSTATUS(status));
         return;
     }
     char place[PHRASE];
     const char *name = signal_name(WTERMSIG(status));
     fault_place(place, sizeof(outcome->where), text);
     if (name) {
-        sim_finding_set(outcome, "crash", place, "killed by %s", name);
+        set_failure(outcome, "crash", place, "killed by %s", name);
     } else {
-        sim_finding_set(outcome, "crash", place, "killed by signal %d", WTERMSIG(status));
+        set_failure(outcome, "crash", place, "killed by signal %d", WTERMSIG(status));
     }
 }
 
 void sim_finding_from_hang(sim_outcome *outcome, unsigned hang_s) {
-    sim_finding_set(outcome, "hang", "", "more than %u s of wall time in one run", hang_s);
+    set_failure(outcome, "hang", "", "more than %u s of wall time in one run", hang_s);
 }

@@ -15,10 +15,6 @@ bool sim_finding_same(const sim_outcome *a, const sim_outcome *b);
  * once per process only. */
 bool sim_finding_is_deadly(const sim_outcome *outcome);
 
-/* Makes `outcome` a failure. */
-void sim_finding_set(sim_outcome *outcome, const char *oracle, const char *where,
-                     const char *format, ...) DW_PRINTF(4, 5);
-
 /* Looks for a sanitizer's report in what a run printed. True: `outcome` is that failure. */
 bool sim_finding_from_text(sim_outcome *outcome, const char *text);
 

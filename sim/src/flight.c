@@ -7,19 +7,22 @@
  */
 #include "stream.h"
 
+#include <errno.h>
+
 /* Linux: TCP_RTO_MIN 200 ms, TCP_RTO_MAX 120 s; tcp_retries2 is 15 (tcp(7)). */
 enum { DATA_RETRIES = 15 };
 #define RTO_MIN DW_MSEC(200)
 #define RTO_MAX DW_SEC(120)
 
-/* A packet outside the order of the stream: a reset, or a window update. */
+/* A packet outside the order of the stream. */
 typedef struct sim_control {
     sim_event event;
     sim_end *to;
-    bool window;
+    sim_control_kind kind;
     bool dropped; /* by the link */
+    bool again;   /* it is not under way: it is sent again now */
     uint8_t size_class;
-    unsigned tries; /* of an update that was lost */
+    unsigned tries; /* of one that was lost and asked for again */
 } sim_control;
 
 /* ---- Sending ---- */
@@ -31,12 +34,17 @@ void sim_flight_schedule(sim_end *to) {
     }
 }
 
-/* The link has dropped it: when it is sent again. */
+/* The link has dropped it: when it is sent again; an ACK is not, its time comes when it would have
+ * been there. */
 static dw_time dropped(sim_end *from, sim_segment *segment) {
+    dw_time now = end_world(from)->now;
+    segment->fate |= F_AGAIN;
+    if (segment->packet == PACKET_ACK) {
+        return time_add(now, from->link->latency);
+    }
     bool handshake = segment->packet == PACKET_SYN || segment->packet == PACKET_SYN_ACK;
-    segment->fate |= F_DROPPED;
     sim_flow_trace(from, ' ', "dropped by the link, will be sent again");
-    return time_add(end_world(from)->now, handshake ? SYN_RETRY_FIRST : RTO_MIN);
+    return time_add(now, handshake ? SYN_RETRY_FIRST : RTO_MIN);
 }
 
 /* Sends a segment that is made already, in order behind what is in flight. */
@@ -56,6 +64,7 @@ void sim_flight_launch(sim_end *from, sim_segment *segment, dw_time at) {
         at = dropped(from, segment);
     }
     segment->to = to;
+    segment->side = to->side;
     segment->event.at = last != NULL && last->event.at > at ? last->event.at : at;
     segment->event.sequence = ++world->sequence;
     chain_add(&to->flight, segment);
@@ -71,23 +80,23 @@ void sim_flight_send_empty(sim_end *from, sim_packet packet) {
     sim_flight_send(from, segment);
 }
 
-void sim_flight_control(sim_end *from, bool window) {
+void sim_flight_control(sim_end *from, sim_control_kind kind) {
     dw_world *world = end_world(from);
     uint8_t size_class;
     sim_control *control = sim_piece_take(world, sizeof(*control), &size_class);
     dw_time at = sim_link_carry(from->link, 0, false);
     *control = (sim_control){.event = {.type = EV_CONTROL},
                              .to = peer_of(from),
-                             .window = window,
+                             .kind = kind,
                              .dropped = at == DW_TIME_MAX,
                              .size_class = size_class};
     conn_of(from)->pins++;
     sim_world_schedule(world, &control->event, control->dropped ? world->now : at);
 }
 
-/* RST travels by itself and is not repeated when it is lost. */
+/* It is not repeated when it is lost. */
 void sim_flight_reset(sim_end *from) {
-    sim_flight_control(from, false);
+    sim_flight_control(from, CONTROL_RESET);
 }
 
 /* ---- The first packet in flight ---- */
@@ -122,9 +131,12 @@ static dw_time retry_wait(unsigned tries) {
     return wait < RTO_MAX ? wait : RTO_MAX;
 }
 
+static sim_packet first_packet(const sim_end *to) {
+    return (sim_packet)chain_first(to->flight)->packet;
+}
+
 static bool in_handshake(const sim_end *to) {
-    uint8_t packet = chain_first(to->flight)->packet;
-    return packet == PACKET_SYN || packet == PACKET_SYN_ACK;
+    return first_packet(to) == PACKET_SYN || first_packet(to) == PACKET_SYN_ACK;
 }
 
 /* What follows cannot arrive before a packet that is sent again. */
@@ -135,6 +147,20 @@ void sim_flight_delay(sim_end *to, dw_time at) {
         s->event.at = s->event.at > at ? s->event.at : at;
     } while (s != to->flight);
     sim_flight_schedule(to);
+}
+
+/* What is sent again over a link that is more than a latency takes its place in the queue there,
+ * like anything else. `ago`: when it was sent last. */
+static void repeat_after(sim_end *to, dw_time wait, dw_time ago) {
+    if (peer_of(to)->link->shaped) {
+        chain_first(to->flight)->fate |= F_AGAIN;
+        wait = wait > ago ? wait - ago : 0;
+    }
+    sim_flight_delay(to, time_add(end_world(to)->now, wait));
+}
+
+void sim_flight_repeat(sim_end *to, dw_time wait) {
+    repeat_after(to, wait, peer_of(to)->link->latency);
 }
 
 /* The sender of the first packet gives up. When it is the answer to a SYN, so does the client,
@@ -151,11 +177,41 @@ static void give_up(sim_end *to) {
     sim_end_died(from, ETIMEDOUT);
 }
 
+/* Whether the first packet asks for an answer that its sender does not wait for: the ACK of a
+ * SYN-ACK, or a SYN-ACK that came again. */
+static bool ends_handshake(const sim_end *to) {
+    return first_packet(to) == PACKET_ACK ||
+           (first_packet(to) == PACKET_SYN_ACK && (to->flags & E_ESTABLISHED) != 0);
+}
+
+static void lose_end_of_handshake(sim_end *to) {
+    sim_end *server = &conn_of(to)->end[1];
+    bool last = first_packet(to) == PACKET_SYN_ACK && to->tries > SYN_ACK_RETRIES;
+    sim_flow_trace(peer_of(to), ' ',
+                   last                             ? "handshake given up"
+                   : first_packet(to) == PACKET_ACK ? "ACK lost"
+                                                    : "SYN-ACK lost");
+    sim_flight_drop_first(to);
+    if ((server->flags & (E_HALF_MADE | E_CLOSED | E_DEAD)) != E_HALF_MADE) {
+        sim_stream_release(conn_of(server));
+    } else if (last) {
+        sim_flight_forget_client(server);
+    } else {
+        sim_flight_answer_again(server);
+    }
+}
+
 /* The first packet was lost: sent again later, twice as late each time, until the wait after the
- * last retry is over too (tcp(7): 127 s for a SYN). A closed socket's SYN is not sent again. */
-void sim_flight_lose_first(sim_end *to) {
+ * last retry is over too (tcp(7): 127 s for a SYN). A closed socket's SYN is not sent again. `ago`:
+ * when it was sent. */
+static void lose_first(sim_end *to, dw_time ago) {
     sim_end *from = peer_of(to);
     dw_world *world = end_world(to);
+    if (ends_handshake(to)) {
+        world_mark(world, 0x1004);
+        lose_end_of_handshake(to);
+        return;
+    }
     bool handshake = in_handshake(to);
     unsigned tries = to->tries++;
     unsigned tries_max = handshake ? (unsigned)SYN_RETRIES : (unsigned)DATA_RETRIES;
@@ -169,31 +225,88 @@ void sim_flight_lose_first(sim_end *to) {
                    chain_first(to->flight)->packet == PACKET_SYN ? "SYN lost"
                    : tries < tries_max                           ? "lost, will be sent again"
                                                                  : "lost for the last time");
-    sim_flight_delay(to, world->now + (handshake ? SYN_RETRY_FIRST << tries : retry_wait(tries)));
+    repeat_after(to, handshake ? SYN_RETRY_FIRST << tries : retry_wait(tries), ago);
+}
+
+void sim_flight_lose_first(sim_end *to) {
+    lose_first(to, peer_of(to)->link->latency);
 }
 
 /* Lost once more when the link has no room even now. */
 void sim_flight_send_again(sim_end *to) {
     sim_segment *first = chain_first(to->flight);
+    if (first->packet == PACKET_ACK) {
+        sim_flight_lose_first(to);
+        return;
+    }
     dw_time at = sim_link_carry(peer_of(to)->link, first->len, false);
     to->tries = to->tries > 0 ? to->tries : 1; /* sending it first was a try */
     if (at == DW_TIME_MAX || (peer_of(to)->flags & (E_VANISHED | E_DEAD)) != 0) {
-        sim_flight_lose_first(to);
+        lose_first(to, 0);
     } else {
-        first->fate &= (uint8_t)~F_DROPPED;
+        first->fate &= (uint8_t)~F_AGAIN;
         sim_flight_delay(to, at);
     }
 }
 
+/* ---- The end of a handshake (Linux: reqsk_timer_handler, tcp_check_req; tried on 6.18) ---- */
+
+/* When the n-th SYN-ACK leaves, from 0; the one behind the last is when the server forgets. */
+static dw_time answer_leaves(sim_end *server, unsigned n) {
+    return conn_of(server)->answered_at + SYN_RETRY_FIRST * (((dw_time)1 << n) - 1);
+}
+
+/* Nothing else is in flight to a client before it is accepted. */
+void sim_flight_answer_again(sim_end *server) {
+    sim_end *client = peer_of(server);
+    dw_time now = end_world(server)->now;
+    unsigned n = 1;
+    if (client->flight != NULL) {
+        return; /* it is to come already */
+    }
+    while (answer_leaves(server, n) <= now && n <= SYN_ACK_RETRIES) {
+        n++;
+    }
+    bool last = n > SYN_ACK_RETRIES, shaped = server->link->shaped;
+    sim_segment *segment = sim_segment_new(end_world(server), 0);
+    segment->packet = PACKET_SYN_ACK;
+    segment->fate = shaped && !last ? F_AGAIN : 0;
+    dw_time leaves = answer_leaves(server, n) > now ? answer_leaves(server, n) : now;
+    sim_flight_launch(server, segment,
+                      shaped || last ? leaves : time_add(leaves, server->link->latency));
+    client->tries = (uint8_t)n;
+}
+
+/* What it says later meets nobody. */
+void sim_flight_forget_client(sim_end *server) {
+    sim_flight_drop(peer_of(server));
+    server->flags = (server->flags | E_CLOSED | E_DEAD) & ~(uint32_t)E_HALF_MADE;
+    sim_port_settle(server);
+    sim_stream_release(conn_of(server));
+}
+
 /* ---- Resets and window updates ---- */
 
-/* A window update did not come through: probes ask again (RFC 9293, section 3.8.6.1), as often as
- * data would be sent again. */
-static void update_lost(sim_control *control) {
+/* Whether the peer asks again, when it is lost: by what it sends again, or by its probes of the
+ * window (RFC 9293, section 3.8.6.1). */
+static bool is_asked_for(sim_control_kind kind) {
+    return kind == CONTROL_ANSWER || kind == CONTROL_WINDOW;
+}
+
+/* Asked for again, as often as data is sent again. */
+static void answer_lost(sim_control *control) {
     sim_end *end = control->to;
+    if (control->kind == CONTROL_ANSWER) {
+        sim_flow_trace(peer_of(end), ' ', "RST lost");
+    }
     if ((end->flags & E_DEAD) == 0 && control->tries <= DATA_RETRIES) {
-        sim_world_schedule(end_world(end), &control->event,
-                           end_world(end)->now + retry_wait(control->tries++));
+        const sim_link *link = peer_of(end)->link;
+        dw_time wait = retry_wait(control->tries++);
+        control->again = link->shaped;
+        if (control->again) {
+            wait = wait > link->latency ? wait - link->latency : 0;
+        }
+        sim_world_schedule(end_world(end), &control->event, end_world(end)->now + wait);
         return;
     }
     conn_of(end)->pins--;
@@ -209,35 +322,74 @@ static int reset_error(const sim_end *end) {
     return (end->flags & (E_FIN_SEEN | E_FIN_QUEUED)) == E_FIN_SEEN ? EPIPE : ECONNRESET;
 }
 
+/* False: the link has no room for it even now. */
+static bool send_control_again(sim_control *control) {
+    dw_time at = sim_link_carry(peer_of(control->to)->link, 0, false);
+    control->again = false;
+    if (at != DW_TIME_MAX) {
+        sim_world_schedule(end_world(control->to), &control->event, at);
+    }
+    return at != DW_TIME_MAX;
+}
+
+/* Lost for good. */
+static void control_lost(sim_end *end, sim_control_kind kind) {
+    sim_flow_trace(peer_of(end), ' ', kind == CONTROL_ACK ? "ACK lost" : "RST lost");
+    if (kind == CONTROL_RESET &&
+        (end->flags & (E_CONNECTING | E_CLOSED | E_DEAD)) == E_CONNECTING) {
+        sim_arrival_refusal_lost(end);
+    } else {
+        sim_stream_release(conn_of(end));
+    }
+}
+
+static void control_arrives(sim_end *end, sim_control_kind kind) {
+    switch (kind) {
+    case CONTROL_WINDOW:
+        sim_stream_window_opens(end);
+        break;
+    case CONTROL_ACK:
+        sim_arrival_acknowledged(end);
+        break;
+    case CONTROL_RESET:
+    case CONTROL_ANSWER:
+        sim_flow_trace(peer_of(end), ' ', "RST");
+        if ((end->flags & E_HALF_MADE) != 0) {
+            sim_flight_forget_client(end);
+        } else {
+            sim_end_died(end, reset_error(end));
+        }
+        break;
+    }
+}
+
 void sim_stream_control_event(sim_event *event) {
     sim_control *control = DW_CONTAINER_OF(event, sim_control, event);
+    sim_control_kind kind = control->kind;
     sim_end *end = control->to;
     sim_end *from = peer_of(end);
     dw_world *world = end_world(end);
     if (sim_link_park(from->link, event)) {
         return;
     }
+    if (control->again) {
+        control->dropped = !send_control_again(control);
+        if (!control->dropped) {
+            return;
+        }
+    }
     bool lost = control->dropped || sim_link_is_down(from->link) || end_is_dark(end);
     control->dropped = false;
     world_mark(world, 0x1003 + end->side + conn_of(end)->ordinal * UINT64_C(16));
-    bool window = control->window;
-    if (lost && window) {
-        update_lost(control);
+    if (lost && is_asked_for(kind)) {
+        answer_lost(control);
         return;
     }
     sim_piece_give(world, control, control->size_class);
     conn_of(end)->pins--;
     if (lost) {
-        sim_flow_trace(from, ' ', "RST lost");
-        if ((end->flags & (E_CONNECTING | E_CLOSED | E_DEAD)) == E_CONNECTING) {
-            sim_arrival_refusal_lost(end);
-        } else {
-            sim_stream_release(conn_of(end));
-        }
-    } else if (window) {
-        sim_stream_window_opens(end);
+        control_lost(end, kind);
     } else {
-        sim_flow_trace(from, ' ', "RST");
-        sim_end_died(end, reset_error(end));
+        control_arrives(end, kind);
     }
 }

@@ -111,6 +111,7 @@ static bool tell_case(test *t, const sim_case *c) {
 
 static bool replay(test *t, const char *path) {
     char error[SIM_RUNFILE_ERROR];
+    char why[SIM_OPTIONS_ERROR];
     sim_runfile file = {0};
     sim_outcome outcome;
     if (!sim_runfile_read(path, &file, error)) {
@@ -120,8 +121,14 @@ static bool replay(test *t, const char *path) {
         sim_runfile_free(&file);
         return true; /* the file is about another test */
     }
+    if (file.weather[0] && !sim_weather_check(file.weather, why)) {
+        sim_runfile_free(&file);
+        return tell(t, "%s: %s", path, why);
+    }
+    dw_scenario scenario = *t->scenario;
+    scenario.weather = file.weather[0] ? file.weather : scenario.weather;
     sim_request request = {.source = {.kind = SIM_LIST, .list = &file.list}, .timeline = true};
-    sim_trial *trial = sim_trial_new(t->scenario, SIM_TRIAL_FRESH);
+    sim_trial *trial = sim_trial_new(&scenario, SIM_TRIAL_FRESH);
     bool held = trial && sim_trial_run(trial, &request, &outcome);
     if (!held) {
         tell(t, "cannot play %s: %s", path, strerror(errno));
@@ -170,7 +177,7 @@ static bool tell_found(test *t, const sim_plan *plan, const sim_found *found) {
     char suffix[64];
     const char *directory = getenv("DRYWIRE_OUT");
     snprintf(suffix, sizeof(suffix), "%" PRIx64, plan->first_seed + found->index);
-    sim_case_path(t->path, directory && *directory ? directory : ".", t->scenario->name, suffix);
+    sim_case_path(t->path, directory && *directory ? directory : ".", t->scenario, suffix);
     sim_case_plan job = {.scenario = t->scenario, .expected = &found->outcome, .path = t->path};
     sim_case c = {0};
     sim_deviation room[SIM_MORE_MAX + 1];
@@ -222,6 +229,19 @@ bool dw_scenario_holds(const dw_scenario *scenario, const char *command, char *r
     assert(size > 0);
     test t = {.scenario = scenario, .command = command, .report = report, .size = size};
     const char *file = getenv("DRYWIRE_REPLAY");
+    const char *weather = getenv("DRYWIRE_WEATHER");
+    dw_scenario in_weather = *scenario;
+    char why[SIM_OPTIONS_ERROR];
     report[0] = '\0';
-    return file && *file ? replay(&t, file) : search(&t);
+    if (file && *file) {
+        return replay(&t, file);
+    }
+    if (weather && *weather) {
+        in_weather.weather = weather;
+        t.scenario = &in_weather;
+        if (!sim_weather_check(weather, why)) {
+            return tell(&t, "DRYWIRE_WEATHER: %s", why);
+        }
+    }
+    return search(&t);
 }

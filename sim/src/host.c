@@ -6,11 +6,14 @@
  * Invariant: a host that is not up has no sockets, no memory and no event of its own queued.
  */
 #include "datagram.h"
+#include "hash.h"
 #include "oracle.h"
 #include "process.h"
+#include "trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { NAMES_FIRST = 16 };
 
@@ -109,7 +112,9 @@ static void schedule_turn(dw_host *host, dw_time due) {
 
 void sim_wake(dw_reactor *reactor, dw_time due) {
     dw_host *host = host_of(reactor);
-    if (!host->busy && host->power == POWER_UP) {
+    if (host->busy) {
+        host->woken = true; /* seen to when it leaves */
+    } else if (host->power == POWER_UP) {
         schedule_turn(host, due);
     }
 }
@@ -147,26 +152,23 @@ static dw_time next_due(const dw_host *host) {
     return dw_reactor_stopping(&host->reactor) ? 0 : dw_reactor_next_due(&host->reactor);
 }
 
-/* Plainly nothing is to be done: next_due would say so at more length. */
-static bool reactor_is_idle(const dw_reactor *reactor) {
-    const struct dw_timers *timers = &reactor->timers;
-    return reactor->ready_head == NULL && reactor->dirty_head == NULL && timers->count == 0 &&
-           timers->soon_head == NULL && timers->spare == NULL && reactor->aborted_head == NULL &&
-           reactor->thread_calls == NULL && !reactor->stop_asked;
-}
-
-void sim_host_leave(dw_host *host) {
-    leave(host);
+DW_APART static void leave_with_more_to_do(dw_host *host) {
+    host->woken = false;
     if (host->ending != END_NONE) {
         end_program(host, (host_end_kind)host->ending);
-        return;
-    }
-    if (reactor_is_idle(&host->reactor)) {
         return;
     }
     dw_time due = next_due(host);
     if (due != DW_TIME_MAX) {
         schedule_turn(host, due);
+    }
+}
+
+/* A reactor that has not asked for its turn (the wire's `wake`) needs none that is not queued. */
+void sim_host_leave(dw_host *host) {
+    leave(host);
+    if (host->woken || host->ending != END_NONE) {
+        leave_with_more_to_do(host);
     }
 }
 
@@ -184,7 +186,12 @@ bool sim_host_turn_due(dw_host *host) {
     return true;
 }
 
+void sim_host_next_turn(dw_host *host) {
+    host->turns = host->turns < UINT16_MAX ? (uint16_t)(host->turns + 1) : 1;
+}
+
 void sim_host_turn(dw_host *host) {
+    sim_host_next_turn(host);
     sim_host_enter(host);
     dw_reactor_turn_calls(&host->reactor);
     if (dw_reactor_stopping(&host->reactor) && host->ending == END_NONE &&
@@ -194,7 +201,16 @@ void sim_host_turn(dw_host *host) {
         return;
     }
     dw_reactor_turn_ready(&host->reactor);
+    host->woken = true; /* its turn was taken out of the queue */
     sim_host_leave(host);
+}
+
+void sim_host_turn_first(dw_host *host) {
+    sim_queue_remove(&host->world->queue, &host->turn);
+    if (sim_host_turn_due(host)) {
+        world_mark(host->world, EV_TURN);
+        sim_host_turn(host);
+    }
 }
 
 /* ---- Boot ---- */
@@ -251,6 +267,7 @@ dw_host *dw_world_add_host(dw_world *world, const char *name, dw_boot_fn boot_fn
     host->boot = boot_fn;
     host->boot_user = user;
     host->turn.type = EV_TURN;
+    host->turns = 1;
     host->next_port = host->port_first = SIM_PORT_FIRST;
     host->port_last = SIM_PORT_LAST;
     if (world->host_count == world->host_room) {

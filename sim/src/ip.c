@@ -9,6 +9,9 @@
  */
 #include "datagram.h"
 
+#include <errno.h>
+#include <string.h>
+
 enum { PAGE = 256 };
 
 /* fd00::/96, where the hosts are by IPv6; the rest of the address is the one by IPv4. */

@@ -8,7 +8,10 @@
  *
  * Invariant: an end has the event of this file as long as the option is on and it is open.
  */
+#include "drywire/network.h"
 #include "stream.h"
+
+#include <errno.h>
 
 typedef enum stage {
     WAITING,  /* until it is time for a probe */

@@ -17,24 +17,24 @@ enum { LANE_FIRST = 32 };
  * neither is there. */
 static sim_lane *lane_for(sim_lanes *lanes, const sim_queue_key *key) {
     sim_lane *best = NULL;
-    const sim_queue_key *best_last = NULL;
+    sim_queue_key best_last = {0};
     for (unsigned left = lanes->filled; left != 0; left &= left - 1) {
         sim_lane *lane = &lanes->lane[__builtin_ctz(left)];
-        const sim_queue_key *last = lane_key(lane, lane->tail - 1);
-        if (key_before(last, key) && (best == NULL || key_before(best_last, last))) {
+        sim_queue_key last = {lane->last_at, lane->last_sequence, NULL};
+        if (key_before(&last, key) && (best == NULL || key_before(&best_last, &last))) {
             best = lane;
             best_last = last;
         }
     }
     unsigned empty = ~lanes->filled & ((1u << SIM_LANES) - 1);
-    bool far = best == NULL || key->at - best_last->at > SIM_LANE_STEP;
+    bool far = best == NULL || key->at - best_last.at > SIM_LANE_STEP;
     return far && empty != 0 ? &lanes->lane[__builtin_ctz(empty)] : best;
 }
 
 /* Leaves out the gaps; in a ring of twice the size if there are few. */
 static void make_room(sim_lane *lane) {
     uint32_t room = lane->room > 0 ? lane->room : LANE_FIRST, n = 0;
-    if (lane->live * 2 > lane->room) {
+    if (lane->room > 0 && lane->gaps * 2 < lane->room) {
         room *= 2;
     }
     sim_queue_key *keys = sim_queue_grow(NULL, room, sizeof(*keys));
@@ -44,7 +44,10 @@ static void make_room(sim_lane *lane) {
         }
     }
     free(lane->keys);
-    *lane = (sim_lane){.keys = keys, .tail = n, .room = room, .live = n};
+    lane->keys = keys;
+    lane->head = lane->gaps = 0;
+    lane->tail = n;
+    lane->room = room;
 }
 
 bool sim_lanes_add(sim_lanes *lanes, const sim_queue_key *key) {
@@ -55,28 +58,29 @@ bool sim_lanes_add(sim_lanes *lanes, const sim_queue_key *key) {
     if (lane->tail - lane->head == lane->room) {
         make_room(lane);
     }
-    *lane_key(lane, lane->tail++) = *key;
-    lane->live++;
     lanes->hint = (unsigned)(lane - lanes->lane);
     lanes->filled |= 1u << lanes->hint;
-    key->event->lane = (uint8_t)(lanes->hint + 1);
-    key->event->place = 1;
+    lane_add(lanes, lanes->hint, key);
     return true;
 }
 
 /* The gaps at both ends go. */
 static void trim(sim_lanes *lanes, sim_lane *lane) {
-    if (lane->live == 0) {
-        lane->head = lane->tail;
+    while (lane->head != lane->tail && lane_key(lane, lane->head)->event == NULL) {
+        lane->head++;
+        lane->gaps--;
+    }
+    if (lane->head == lane->tail) {
         lanes->filled &= ~(1u << (lane - lanes->lane));
         return;
     }
-    while (lane_key(lane, lane->head)->event == NULL) {
-        lane->head++;
-    }
-    while (lane_key(lane, lane->tail - 1)->event == NULL) {
+    const sim_queue_key *last;
+    while ((last = lane_key(lane, lane->tail - 1))->event == NULL) {
         lane->tail--;
+        lane->gaps--;
     }
+    lane->last_at = last->at;
+    lane->last_sequence = last->sequence;
 }
 
 void sim_lanes_take(sim_lanes *lanes, size_t which, uint32_t i) {
@@ -84,7 +88,7 @@ void sim_lanes_take(sim_lanes *lanes, size_t which, uint32_t i) {
     sim_queue_key *key = lane_key(lane, i);
     key->event->place = key->event->lane = 0;
     key->event = NULL;
-    lane->live--;
+    lane->gaps++;
     trim(lanes, lane);
 }
 
@@ -125,7 +129,7 @@ const sim_queue_key *sim_lanes_next(const sim_lanes *lanes, const uint32_t *from
 
 void sim_lanes_clear(sim_lanes *lanes) {
     for (size_t i = 0; i < SIM_LANES; i++) {
-        lanes->lane[i].head = lanes->lane[i].tail = lanes->lane[i].live = 0;
+        lanes->lane[i].head = lanes->lane[i].tail = lanes->lane[i].gaps = 0;
     }
     lanes->filled = lanes->hint = 0;
 }

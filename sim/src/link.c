@@ -8,7 +8,9 @@
  * what arrives over a plain link is not looked at twice.
  */
 #include "datagram.h"
+#include "drywire/network.h"
 #include "stream.h"
+#include "trace.h"
 
 #define LOOPBACK_LATENCY DW_USEC(20)
 #define NSEC_PER_SEC     UINT64_C(1000000000)
@@ -230,12 +232,12 @@ bool sim_link_park(sim_link *link, sim_event *event) {
     return true;
 }
 
-void sim_link_hold(sim_link *link) {
+static void hold_link(sim_link *link) {
     link->holding = true;
     sim_link_refresh(link);
 }
 
-void sim_link_release(sim_link *link) {
+static void release_link(sim_link *link) {
     dw_world *world = link->from->world;
     struct sim_parked *parked = link->parked;
     if (!link->holding) {
@@ -265,7 +267,7 @@ static void tell(const sim_link *link, const char *what) {
 void dw_world_hold_one_way(dw_world *world, dw_host *from, dw_host *to) {
     sim_link *link = sim_link_between(from, to);
     (void)world;
-    sim_link_hold(link);
+    hold_link(link);
     tell(link, "held");
 }
 
@@ -277,9 +279,9 @@ void dw_world_hold(dw_world *world, dw_host *a, dw_host *b) {
 void dw_world_release(dw_world *world, dw_host *a, dw_host *b) {
     sim_link *there = sim_link_between(a, b), *back = sim_link_between(b, a);
     (void)world;
-    sim_link_release(there);
+    release_link(there);
     tell(there, "released");
-    sim_link_release(back);
+    release_link(back);
     tell(back, "released");
 }
 
@@ -291,7 +293,7 @@ void dw_world_heal(dw_world *world) {
         sim_host_wake(host);
         for (sim_link *link = host->links; link != NULL; link = link->next) {
             link->down_until = 0;
-            sim_link_release(link);
+            release_link(link);
         }
     }
     sim_weather_calm_down(world);

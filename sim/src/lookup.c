@@ -3,10 +3,18 @@
  * Names in the world: a host's name is its IPv4 address unless the scenario says otherwise, and a
  * choice may make an answer late, wrong, or none. The slots `resolve` and `resolve_cancel`.
  *
+ * What is asked and answered is an event like others: it stands in the hash and in the timeline.
+ *
  * Invariant: a lookup is in its host's list until it is answered, cancelled, or the host is gone;
  * each family that is asked for is one question, with an event of its own while it is open.
  */
-#include "internal.h"
+#include "drywire/names.h"
+#include "hash.h"
+#include "host.h"
+#include "trace.h"
+
+#include <errno.h>
+#include <string.h>
 
 /* What a resolver gives up after: two tries of five seconds at each of two name servers. */
 #define GIVE_UP DW_SEC(20)
@@ -94,6 +102,73 @@ static const dw_name_answer *next_answer(sim_record *record) {
     return &record->answers[at];
 }
 
+/* ---- In the hash and the timeline ---- */
+
+static const char *family_text(dw_family family) {
+    return family == DW_FAMILY_IPV6 ? "IPv6" : "IPv4";
+}
+
+static void tell_asked(const sim_question *q) {
+    const dw_host *host = q->lookup->host;
+    world_mark(host->world, 0x8001 + host->index * UINT64_C(16) + (uint64_t)q->family);
+    if (host->world->trace != NULL) {
+        sim_trace_add(host->world, ' ', host->name, "looks up %s, %s", q->lookup->lookup->name,
+                      family_text(q->family));
+    }
+}
+
+static const char *error_text(int error) {
+    switch (error) {
+    case -ENODATA:
+        return "no address";
+    case -EAGAIN:
+        return "the name server fails";
+    case -ETIMEDOUT:
+        return "no answer";
+    default:
+        return "an error";
+    }
+}
+
+static void trace_addresses(const sim_question *q, const dw_address *addresses, int count) {
+    const dw_host *host = q->lookup->host;
+    char text[DW_NAME_ADDRESSES_MAX * (DW_ADDRESS_TEXT_MAX + 1) + 1];
+    size_t len = 0;
+    for (int i = 0; i < count; i++) {
+        text[len++] = ' ';
+        dw_address_format_host(&addresses[i], text + len, sizeof(text) - len);
+        len += strlen(text + len);
+    }
+    text[len] = '\0';
+    sim_trace_add(host->world, ' ', host->name, "%s, %s:%s", q->lookup->lookup->name,
+                  family_text(q->family), text);
+}
+
+/* `count` addresses, or -errno. */
+static void tell_answered(const sim_question *q, const dw_address *addresses, int count) {
+    const dw_host *host = q->lookup->host;
+    size_t len = q->family == DW_FAMILY_IPV6 ? 16 : 4;
+    world_mark(host->world,
+               0x8002 + host->index * UINT64_C(16) + ((uint64_t)(unsigned)count << 32));
+    for (int i = 0; i < count; i++) {
+        world_mark(host->world, sim_hash_bytes(addresses[i].ip, len));
+    }
+    if (host->world->trace != NULL && count >= 0) {
+        trace_addresses(q, addresses, count);
+    } else if (host->world->trace != NULL) {
+        sim_trace_add(host->world, ' ', host->name, "%s, %s: %s", q->lookup->lookup->name,
+                      family_text(q->family), error_text(count));
+    }
+}
+
+static void tell_cancelled(const struct sim_lookup *l) {
+    const dw_host *host = l->host;
+    world_mark(host->world, 0x8003 + host->index * UINT64_C(16));
+    if (host->world->trace != NULL) {
+        sim_trace_add(host->world, ' ', host->name, "looks up %s no more", l->lookup->name);
+    }
+}
+
 /* ---- Asking ---- */
 
 static void ask(struct sim_lookup *l, dw_family family, sim_record *record) {
@@ -102,6 +177,7 @@ static void ask(struct sim_lookup *l, dw_family family, sim_record *record) {
     sim_question *q = &l->questions[l->question_count++];
     *q = (sim_question){.event = {.type = EV_LOOKUP}, .lookup = l, .family = family};
     q->answer = record != NULL ? next_answer(record) : NULL;
+    tell_asked(q);
     dw_time delay = q->answer != NULL && q->answer->delay != 0 ? q->answer->delay : DW_LOOKUP_TIME;
     if (choice_active(world, SIM_NAME_LATE)) {
         uint64_t extra = sim_choice_draw(world, SIM_NAME_LATE, (sim_who){WHO_HOST, host},
@@ -151,6 +227,7 @@ static void drop_events(struct sim_lookup *l) {
 void sim_resolve_cancel(dw_reactor *reactor, dw_lookup *lookup) {
     struct sim_lookup *l = lookup->resolver_data;
     (void)reactor;
+    tell_cancelled(l);
     drop_events(l);
     forget(l);
 }
@@ -271,6 +348,7 @@ static void answer(sim_question *q) {
         count = q->answer != NULL ? answer_by_record(q, addresses) : answer_by_host(q, addresses);
         count = spoil(q, fault, addresses, count);
     }
+    tell_answered(q, addresses, count);
     deliver(l, addresses, count);
 }
 

@@ -47,18 +47,42 @@ static void tell_found(const sim_session *s, const sim_record *record) {
     }
 }
 
+/* Of pairs and trees `planned` counts where they begin. */
+static bool counts_runs(const sim_record *record) {
+    return record->planned != UINT64_MAX &&
+           (strcmp(record->search, "seeds") == 0 || strcmp(record->search, "sweep") == 0);
+}
+
+static void tell_summary(const sim_session *s, const sim_record *record, const sim_tally *tally) {
+    char title[SIM_RECORD_TITLE];
+    sim_record_title(record, title);
+    if (strcmp(record->search, "exhaustive") == 0) {
+        sim_report_tree(&s->report, record->name, tally, (uint32_t)record->bound);
+    } else if (strcmp(record->search, "pairs") == 0) {
+        sim_report_pairs(&s->report, record->name, tally);
+    } else {
+        sim_report_summary(&s->report, title, tally, record->planned);
+    }
+}
+
 static void tell_record(sim_session *s, const sim_record *record) {
     sim_tally tally = {
         .runs = record->runs,
         .failures = record->failures,
+        .pairs = record->pairs,
+        .pairs_fresh = record->pairs_fresh,
+        .pairs_played = record->pairs_played,
+        .fresh_played = record->fresh_played,
+        .cut_off = record->cut_off,
         .wall = record->wall,
         .virtual_us = record->virtual_us,
+        .end = record->through ? SIM_ALL_PLAYED : SIM_OUT_OF_TIME,
     };
-    sim_report_summary(&s->report, record->name, &tally, record->planned);
+    tell_summary(s, record, &tally);
     if (!record->through) {
         s->cut_short = s->out_of_time = true;
         fprintf(s->report.out, "%s: not every shard was played to its end\n", record->name);
-    } else if (record->planned != UINT64_MAX && record->runs < record->planned) {
+    } else if (counts_runs(record) && record->runs < record->planned) {
         s->failed = true;
         fprintf(s->report.out, "FAILED merge: %s: %llu of %llu runs were played\n", record->name,
                 (unsigned long long)record->runs, (unsigned long long)record->planned);

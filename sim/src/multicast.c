@@ -6,6 +6,8 @@
  */
 #include "datagram.h"
 
+#include <errno.h>
+
 enum { MEMBERSHIPS_MAX = 20 /* Linux: igmp_max_memberships */ };
 
 typedef struct sim_group {

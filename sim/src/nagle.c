@@ -9,6 +9,7 @@
  *
  * Invariant: while E_NAGLE is set, what is blocked waits for nothing else, and the event is queued.
  */
+#include "drywire/network.h"
 #include "stream.h"
 
 #define DELAYED_ACK DW_MSEC(40)

@@ -4,6 +4,7 @@
  * what it was given and what it takes. Called once by dw_main.
  */
 #include "options.h"
+#include "drywire/network.h"
 #include "duration.h"
 #include "number.h"
 #include "sweep.h"
@@ -157,6 +158,12 @@ static bool on_results(parse *p, const char *value) {
     return file_name(p, value, &p->o->results);
 }
 
+static bool on_weather(parse *p, const char *value) {
+    char why[SIM_OPTIONS_ERROR];
+    p->o->weather = value;
+    return sim_weather_check(value, why) || wrong(p, "%s: %.460s", p->name, why);
+}
+
 static bool on_config(parse *p, const char *value) {
     return file_name(p, value, &p->o->config);
 }
@@ -231,6 +238,7 @@ static const struct option {
     {"--exhaustive", "KIND[,KIND]", on_exhaustive,
      "play every combination of these kinds, and every order, for small scenarios"},
     {"--bound", "N", on_bound, "with --exhaustive: at most so many deviations in a run"},
+    {"--weather", "NAME", on_weather, "the weather that each run begins in"},
     {"--replay", "FILE", on_replay, "play a run file and print its timeline"},
     {"--shrink", "FILE", on_shrink, "make a run file minimal: writes FILE's name with .min.run"},
     {"--list", NULL, on_list, "list the scenarios"},
@@ -318,6 +326,9 @@ static bool check(parse *p) {
     }
     if (o->no_fork && o->mode != SIM_MODE_ONE_SEED && o->mode != SIM_MODE_REPLAY) {
         return wrong(p, "--no-fork goes with --seed or --replay");
+    }
+    if (o->weather && (o->file || o->mode == SIM_MODE_MERGE)) {
+        return wrong(p, "%s takes the weather from the file: leave --weather out", o->mode_option);
     }
     if (o->filter_count && o->file) {
         return wrong(p, "%s takes the scenario from the file: leave '%.60s' out", o->mode_option,
@@ -410,7 +421,30 @@ bool sim_options_check_filters(const sim_options *options, const dw_scenario *sc
     return true;
 }
 
+/* "calm, lan, ...", cut to size. */
+static void weather_names(char *text, size_t size) {
+    const char *const *names = dw_world_weather_names();
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; names[i] != NULL && used < size; i++) {
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "", names[i]);
+    }
+}
+
+bool sim_weather_check(const char *name, char error[SIM_OPTIONS_ERROR]) {
+    char known[SIM_OPTIONS_ERROR - 120];
+    for (const char *const *names = dw_world_weather_names(); *names != NULL; names++) {
+        if (strcmp(*names, name) == 0) {
+            return true;
+        }
+    }
+    weather_names(known, sizeof(known));
+    snprintf(error, SIM_OPTIONS_ERROR, "there is no weather '%.60s'; there are: %s", name, known);
+    return false;
+}
+
 void sim_options_help(FILE *out, const char *program) {
+    char weathers[SIM_OPTIONS_ERROR];
     fprintf(out, "Usage: %s [SCENARIO...] [OPTION...]\n\n", program);
     fprintf(out, "Plays scenarios on the dry wire: each over its seeds, on all cores, unless an\n"
                  "option says otherwise. SCENARIO is a name or a part of names.\n\n");
@@ -419,7 +453,9 @@ void sim_options_help(FILE *out, const char *program) {
         snprintf(head, sizeof(head), "%s %s", table[i].name, table[i].takes ? table[i].takes : "");
         fprintf(out, "  %-*s %s\n", NAME_COLUMN, head, table[i].help);
     }
+    weather_names(weathers, sizeof(weathers));
     fprintf(out, "\nKinds: %s\n", sim_kinds_known());
+    fprintf(out, "\nWeathers: %s\n", weathers);
     fprintf(out, "\nThe command line wins over drywire.conf, that over a scenario's own fields.\n");
     fprintf(out,
             "\nExit status: 0 all held; 1 a failure was found; 2 wrong usage; 124 out of wall\n"

@@ -40,6 +40,7 @@ typedef struct sim_options {
     bool seeds_given, first_seed_given;
     unsigned jobs;
     dw_time run_for; /* 0: no limit */
+    dw_time at_most; /* Bazel's limit for the test: to be through, or have told why not; 0: none */
     uint32_t sweep_kinds;
     unsigned depth;     /* of a sweep: 1, or 2 */
     uint64_t pairs_max; /* at depth 2 */
@@ -51,6 +52,7 @@ typedef struct sim_options {
     sim_shard shard;
     const char *junit, *results; /* files to write; NULL: none */
     const char *config;          /* NULL: the default, if it is there; "none": none */
+    const char *weather;         /* NULL: as drywire.conf and the scenarios say */
     uint64_t repetition;         /* Bazel's --runs_per_test: the n-th of them, from 0 */
     bool no_shrink, quiet, full_timeline, strict, no_fork, report, tap;
 } sim_options;
@@ -62,6 +64,9 @@ bool sim_options_parse(int argc, char **argv, sim_options *options, char error[S
  * they make no sense; `error` says how. */
 bool sim_options_from_environment(sim_options *options, char error[SIM_OPTIONS_ERROR]);
 
+/* Makes Bazel's file that stands for a test which has not come to its end, or removes it. */
+void sim_premature_exit_file(bool begins);
+
 /* Whether the filters choose this scenario. A filter that is one's whole name chooses only that. */
 bool sim_options_choose(const sim_options *options, const dw_scenario *scenarios, size_t count,
                         size_t which);
@@ -71,6 +76,9 @@ bool sim_options_check_filters(const sim_options *options, const dw_scenario *sc
                                size_t count, char error[SIM_OPTIONS_ERROR]);
 
 void sim_options_help(FILE *out, const char *program);
+
+/* Whether there is a weather of that name; if not, `error` says so and which there are. */
+bool sim_weather_check(const char *name, char error[SIM_OPTIONS_ERROR]);
 
 /* Writes "name, name, ..." of the scenarios, cut to size with "...". */
 void sim_scenario_names(const dw_scenario *scenarios, size_t count, char *text, size_t size);

@@ -9,7 +9,7 @@
 #ifndef DRYWIRE_SIM_ORACLE_H
 #define DRYWIRE_SIM_ORACLE_H
 
-#include "internal.h"
+#include "connection.h"
 #include "oracle_replay.h"
 
 /* A stock receiver, known by its data_received. */
@@ -100,5 +100,13 @@ void sim_waiting_trace(dw_world *world);
 /* What the program was about at this instant: where a delayed call was armed, a protocol's name, or
  * a host's. */
 const char *sim_world_whom(const dw_world *world);
+
+/* Whose program runs on this thread: what libc calls are judged by. */
+extern _Thread_local dw_host *sim_inside;
+extern void (*sim_judge_call)(dw_host *host, const char *name, const char *instead);
+void sim_call_judged(dw_host *host, const char *name, const char *instead);
+/* A block that a payer answers for, by its number, was taken, or given back. */
+void sim_watch_pays(dw_world *world, uint32_t payer, size_t size);
+void sim_watch_paid_back(dw_world *world, uint32_t payer, size_t size);
 
 #endif

@@ -4,6 +4,7 @@
  * or a line in the timeline, by the scenario's setting.
  */
 #include "oracle.h"
+#include "trace.h"
 
 void sim_call_judged(dw_host *host, const char *name, const char *instead) {
     dw_world *world = host->world;

@@ -8,6 +8,7 @@
  * trace.c, and by host.c when the program's turn is over.
  */
 #include "datagram.h"
+#include "hash.h"
 #include "oracle.h"
 
 struct sim_duplicate {
@@ -41,20 +42,11 @@ static struct sim_duplicate *record_of(dw_host *host, const dw_io *io) {
     return d;
 }
 
-/* FNV-1a. */
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t len) {
-    const uint8_t *bytes = data;
-    for (size_t i = 0; i < len; i++) {
-        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-    }
-    return hash;
-}
-
 static uint64_t key_of(const dw_world *world, const void *data, size_t len) {
     const sim_datagram *d = world->lent_datagram;
     uint64_t from = mix64(d->from.host) ^ d->from.port ^ (uint64_t)d->from.version << 32;
     from ^= d->name != NULL ? sim_hash_text(HASH_START, d->name->path) : 0;
-    return hash_bytes(HASH_START ^ mix64(from), data, len);
+    return sim_hash_more(HASH_START ^ mix64(from), data, len);
 }
 
 static void received(struct sim_duplicate *d, const void *data, size_t len) {
@@ -90,7 +82,7 @@ void sim_duplicate_close(dw_world *world) {
 static void sent(struct sim_duplicate *d, const void *data, size_t len, size_t first) {
     dw_world *world = d->host->world;
     if (world->duplicate == d) {
-        d->answers = hash_bytes(d->answers ^ mix64(len), data, first);
+        d->answers = sim_hash_more(d->answers ^ mix64(len), data, first);
         d->count++;
     }
     if (first == len && d->promises->well_formed != NULL && !d->promises->well_formed(data, len)) {

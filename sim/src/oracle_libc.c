@@ -21,6 +21,14 @@
 #undef _FORTIFY_SOURCE /* its inline definitions would stand in the way of ours */
 #include "oracle.h"
 
+#include <dlfcn.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
 _Thread_local dw_host *sim_inside;
 void (*sim_judge_call)(dw_host *host, const char *name, const char *instead);
 

@@ -7,6 +7,7 @@
  * and the hosts' random bytes are as before. Called by run.c.
  */
 #include "oracle.h"
+#include "trace.h"
 
 #include <stdio.h>
 

@@ -11,6 +11,7 @@
 #include "oracle.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* What is delivered: for each callback a byte that says which, the length, then the bytes. */
 typedef struct notes {

@@ -8,11 +8,13 @@
  * misses. Called at the end of a run (oracle_promises.c) and for each fuzz input.
  */
 #include "oracle_replay.h"
+#include "hash.h"
+#include "trace.h"
 
-#include "internal.h"
-
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     CUT_EVERYWHERE_MAX = 48, /* inputs up to so long are cut at each byte */

@@ -10,6 +10,7 @@
 #include "datagram.h"
 #include "oracle.h"
 #include "process.h"
+#include "trace.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -8,9 +8,11 @@
  * has no watch and costs one comparison. Called by trace.c, memory.c and socket.c.
  */
 #include "oracle.h"
+#include "trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* More of a stream is not kept. */
 enum { INPUT_MAX = 16 * 1024, OUTPUT_MAX = 64 * 1024, KEPT_FIRST = 512, ENDS_FIRST = 32 };

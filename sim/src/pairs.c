@@ -4,6 +4,7 @@
  * workers, each for the first deviations that fall to it.
  */
 #include "pairs.h"
+#include "hash.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,17 +17,10 @@ struct sim_pair_rank {
 
 /* ---- The calm run's draws ---- */
 
-/* FNV-1a; only promise depends on it, so that a collision costs nothing but its place. */
-static uint64_t hash_text(uint64_t hash, const char *text) {
-    for (; *text != '\0'; text++) {
-        hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
-    }
-    return hash * 31 + 7;
-}
-
+/* Only promise depends on it, so that a collision costs nothing but its place. */
 static uint64_t key_of(const sim_deviation *at) {
-    uint64_t hash = hash_text(UINT64_C(0xcbf29ce484222325), at->who);
-    return hash_text(hash, at->what) ^ at->nth * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t who = mix64(sim_hash_text(HASH_START, at->who));
+    return mix64(sim_hash_text(who, at->what)) + at->nth;
 }
 
 static int by_number(const void *a, const void *b) {

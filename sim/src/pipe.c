@@ -6,6 +6,9 @@
  */
 #include "process.h"
 
+#include <errno.h>
+#include <string.h>
+
 /* ---- Bytes ---- */
 
 void sim_bytes_add(dw_world *world, sim_bytes *bytes, const void *data, size_t len) {
@@ -113,12 +116,12 @@ void sim_pipe_watch(dw_io *io) {
 
 /* ---- Moving bytes ---- */
 
-static size_t draw(dw_host *host, sim_kind kind, uint64_t *counter, size_t options) {
+static size_t draw(dw_host *host, sim_kind kind, sim_draws *draws, size_t options) {
     if (!choice_active(host->world, kind)) {
         return 0;
     }
     return (size_t)sim_choice_draw(host->world, kind, (sim_who){WHO_HOST, host},
-                                   sim_kind_name(kind), counter, options);
+                                   sim_kind_name(kind), draws, options);
 }
 
 ssize_t sim_pipe_recv(dw_io *io, const uint8_t **data) {

@@ -5,7 +5,9 @@
  */
 #include "process.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <string.h>
 
 /* What the choice "spawn" can bring. */
 enum { SPAWN_FINE, SPAWN_NO_PROCESS, SPAWN_NO_MEMORY, SPAWN_NO_EXEC, SPAWN_OUTCOMES };

@@ -9,7 +9,9 @@
 #ifndef DRYWIRE_SIM_PROCESS_H
 #define DRYWIRE_SIM_PROCESS_H
 
-#include "internal.h"
+#include "drywire/script.h"
+#include "host.h"
+#include "segment.h"
 
 /* What passes between two processes takes a change of context. */
 #define PROCESS_TIME DW_USEC(20)
@@ -100,7 +102,6 @@ void sim_script_sleep_over(dw_script *script);
 void sim_script_exit_event(dw_script *script);
 /* Nobody waits for it any more. */
 void sim_script_forget(dw_script *script);
-void sim_script_unlink(dw_script **list, dw_script *script);
 
 /* Something has changed at the program's end of a pipe. */
 void sim_processes_poke(const sim_pipe *pipe);

@@ -404,40 +404,46 @@ static cursor begin_filled(sim_queue *queue) {
     return c;
 }
 
-/* The first key; SIM_LANES: it is in `near`, at its head. */
-static const sim_queue_key *first(sim_queue *queue, size_t *which) {
-    const sim_queue_key *key = lanes_first(&queue->lanes, which);
-    if (!base_is_empty(queue) && fill(queue) &&
-        (key == NULL || key_before(&queue->near[queue->head], key))) {
+/* The first key, and where it is: in that lane, which becomes the current one, or for SIM_LANES at
+ * the head of `near`. `others` is when the first one elsewhere is due. */
+static const sim_queue_key *first(sim_queue *queue, size_t *which, dw_time *others) {
+    const sim_queue_key *key = NULL;
+    *others = DW_TIME_MAX;
+    if (!base_is_empty(queue) && fill(queue)) {
+        key = &queue->near[queue->head];
         *which = SIM_LANES;
-        return &queue->near[queue->head];
+    }
+    for (unsigned left = queue->lanes.filled; left != 0; left &= left - 1) {
+        size_t i = (size_t)__builtin_ctz(left);
+        const sim_queue_key *other = lane_key(&queue->lanes.lane[i], queue->lanes.lane[i].head);
+        if (key == NULL || key_before(other, key)) {
+            const sim_queue_key *before = key;
+            key = other;
+            other = before;
+            *which = i;
+        }
+        if (other != NULL && other->at < *others) {
+            *others = other->at;
+        }
+    }
+    if (key != NULL && *which != SIM_LANES) {
+        queue->current = (unsigned)*which; /* it goes that far before any other */
+        queue->limit = *others;
     }
     return key;
 }
 
 dw_time sim_queue_next_at(sim_queue *queue) {
     size_t which;
-    const sim_queue_key *key = first(queue, &which);
+    dw_time others;
+    const sim_queue_key *key = first(queue, &which, &others);
     return key != NULL ? key->at : DW_TIME_MAX;
-}
-
-/* Finds out how far the lane of the first key goes before any other. */
-static void set_limit(sim_queue *queue, size_t lane) {
-    sim_lanes others = queue->lanes;
-    size_t which;
-    others.filled &= ~(1u << lane);
-    const sim_queue_key *key = lanes_first(&others, &which);
-    dw_time limit = key != NULL ? key->at : DW_TIME_MAX;
-    if (!base_is_empty(queue) && fill(queue) && queue->near[queue->head].at < limit) {
-        limit = queue->near[queue->head].at;
-    }
-    queue->current = (unsigned)lane;
-    queue->limit = limit;
 }
 
 sim_event *sim_queue_take_first(sim_queue *queue, dw_time until) {
     size_t which;
-    const sim_queue_key *key = first(queue, &which);
+    dw_time others;
+    const sim_queue_key *key = first(queue, &which, &others);
     if (key == NULL || key->at > until) {
         return NULL;
     }
@@ -446,9 +452,37 @@ sim_event *sim_queue_take_first(sim_queue *queue, dw_time until) {
         near_remove(queue, queue->head);
     } else {
         sim_lanes_take(&queue->lanes, which, queue->lanes.lane[which].head);
-        set_limit(queue, which);
     }
     return event;
+}
+
+/* When the key behind `key` in the same place is due. */
+static dw_time behind(const sim_queue *queue, const sim_queue_key *key, size_t which) {
+    if (which == SIM_LANES) {
+        for (key++; key < queue->near + queue->end; key++) {
+            if (key->event != NULL) {
+                return key->at;
+            }
+        }
+        return DW_TIME_MAX; /* what is farther is later */
+    }
+    const sim_lane *lane = &queue->lanes.lane[which];
+    for (uint32_t i = lane->head + 1; i != lane->tail; i++) {
+        if (lane_key(lane, i)->event != NULL) {
+            return lane_key(lane, i)->at;
+        }
+    }
+    return DW_TIME_MAX;
+}
+
+sim_company sim_queue_company_anywhere(sim_queue *queue, dw_time until) {
+    size_t which;
+    dw_time others;
+    const sim_queue_key *key = first(queue, &which, &others);
+    if (key == NULL || key->at > until) {
+        return SIM_NOBODY;
+    }
+    return others > key->at && behind(queue, key, which) > key->at ? SIM_ALONE : SIM_IN_COMPANY;
 }
 
 size_t sim_queue_simultaneous(sim_queue *queue, size_t max) {

@@ -15,7 +15,7 @@
 #ifndef DRYWIRE_SIM_QUEUE_H
 #define DRYWIRE_SIM_QUEUE_H
 
-#include "drywire/base.h"
+#include "drywire/backend.h"
 
 /* Embedded in what it is about; at most once in the queue. `at` and `sequence` stay as they are
  * while it is queued. */
@@ -40,7 +40,10 @@ static inline bool key_before(const sim_queue_key *a, const sim_queue_key *b) {
 /* Keys [head, tail) of a ring, with gaps where one was taken out. */
 typedef struct sim_lane {
     sim_queue_key *keys;
-    uint32_t head, tail, room, live; /* head and tail count on, round and round */
+    uint32_t head, tail; /* they count on, round and round */
+    uint32_t room, gaps;
+    dw_time last_at; /* of the last key, if there is one */
+    uint64_t last_sequence;
 } sim_lane;
 
 enum { SIM_LANES = 4 };
@@ -55,20 +58,6 @@ typedef struct sim_lanes {
 
 static inline sim_queue_key *lane_key(const sim_lane *lane, uint32_t i) {
     return &lane->keys[i & (lane->room - 1)];
-}
-
-/* The first key of all; NULL: there is none. */
-static inline const sim_queue_key *lanes_first(const sim_lanes *lanes, size_t *which) {
-    const sim_queue_key *first = NULL;
-    for (unsigned left = lanes->filled; left != 0; left &= left - 1) {
-        size_t i = (size_t)__builtin_ctz(left);
-        const sim_queue_key *key = lane_key(&lanes->lane[i], lanes->lane[i].head);
-        if (first == NULL || key_before(key, first)) {
-            first = key;
-            *which = i;
-        }
-    }
-    return first;
 }
 
 /* False: it would not be the last in any of them. */
@@ -141,36 +130,43 @@ typedef struct sim_queue {
     uint64_t opened, instants, added, added_heap;
 } sim_queue;
 
-void sim_queue_add_anywhere(sim_queue *queue, sim_event *event);
-sim_event *sim_queue_take_first(sim_queue *queue, dw_time until);
+DW_APART void sim_queue_add_anywhere(sim_queue *queue, sim_event *event);
+DW_APART sim_event *sim_queue_take_first(sim_queue *queue, dw_time until);
+
+/* Behind the last one, for which there is room. */
+static inline void lane_add(sim_lanes *lanes, unsigned which, const sim_queue_key *key) {
+    sim_lane *lane = &lanes->lane[which];
+    *lane_key(lane, lane->tail++) = *key;
+    lane->last_at = key->at;
+    lane->last_sequence = key->sequence;
+    key->event->lane = (uint8_t)(which + 1);
+    key->event->place = 1;
+}
 
 /* Queues an event that is not queued, at event->at with event->sequence. */
 static inline void sim_queue_add(sim_queue *queue, sim_event *event) {
-    sim_lane *lane = &queue->lanes.lane[queue->lanes.hint];
+    const sim_lane *lane = &queue->lanes.lane[queue->lanes.hint];
     uint32_t used = lane->tail - lane->head;
-    if (used != 0 && used != lane->room && queue->lanes.hint == queue->current) {
-        const sim_queue_key *last = lane_key(lane, lane->tail - 1);
-        if (last->at <= event->at && event->at - last->at <= SIM_LANE_STEP &&
-            last->sequence < event->sequence) {
-            *lane_key(lane, lane->tail++) = (sim_queue_key){event->at, event->sequence, event};
-            lane->live++;
-            event->lane = (uint8_t)(queue->lanes.hint + 1);
-            event->place = 1;
-            return;
-        }
+    if (used - 1 < lane->room - 1 && /* neither 0, so it is not before the limit, nor full */
+        (uint64_t)(event->at - lane->last_at) <= (uint64_t)SIM_LANE_STEP &&
+        event->sequence > lane->last_sequence) {
+        sim_queue_key key = {event->at, event->sequence, event};
+        lane_add(&queue->lanes, queue->lanes.hint, &key);
+    } else {
+        sim_queue_add_anywhere(queue, event);
     }
-    sim_queue_add_anywhere(queue, event);
 }
 
 /* The first event, if it is due by then; else NULL. */
 static inline sim_event *sim_queue_take_due(sim_queue *queue, dw_time until) {
     sim_lane *lane = &queue->lanes.lane[queue->current];
-    if (lane->live > 1) {
-        sim_event *event = lane_key(lane, lane->head)->event;
-        if (event->at < queue->limit && event->at <= until &&
-            lane_key(lane, lane->head + 1)->event != NULL) {
-            lane->head++;
-            lane->live--;
+    if (lane->head != lane->tail && lane->gaps == 0) {
+        const sim_queue_key *first = lane_key(lane, lane->head);
+        if (first->at < queue->limit && first->at <= until) {
+            sim_event *event = first->event;
+            if (++lane->head == lane->tail) {
+                queue->lanes.filled &= ~(1u << queue->current);
+            }
             event->place = event->lane = 0;
             return event;
         }
@@ -178,22 +174,31 @@ static inline sim_event *sim_queue_take_due(sim_queue *queue, dw_time until) {
     return sim_queue_take_first(queue, until);
 }
 
-/* Whether no other event is due at the instant of the first one, as far as that is plain to see. */
-static inline bool sim_queue_is_alone(const sim_queue *queue) {
+/* How many events are due at the instant of the first one, if that is by `until`: none, one, or
+ * more. */
+typedef enum sim_company { SIM_NOBODY, SIM_ALONE, SIM_IN_COMPANY } sim_company;
+sim_company sim_queue_company_anywhere(sim_queue *queue, dw_time until);
+static inline sim_company sim_queue_company(sim_queue *queue, dw_time until) {
     const sim_lane *lane = &queue->lanes.lane[queue->current];
-    if (lane->live < 2) {
-        return false;
+    if (lane->tail - lane->head > 1 && lane->gaps == 0) {
+        const sim_queue_key *first = lane_key(lane, lane->head);
+        const sim_queue_key *second = lane_key(lane, lane->head + 1);
+        if (first->at < queue->limit && first->at <= until) {
+            return second->at > first->at ? SIM_ALONE : SIM_IN_COMPANY;
+        }
     }
-    const sim_queue_key *first = lane_key(lane, lane->head);
-    const sim_queue_key *second = lane_key(lane, lane->head + 1);
-    return first->at < queue->limit && second->event != NULL && second->at > first->at;
+    return sim_queue_company_anywhere(queue, until);
 }
 
-/* The event that comes `n` behind the next one, as far as that is known already: to fetch what it
- * is about into the cache, no more. */
-static inline const sim_event *sim_queue_ahead(const sim_queue *queue, uint32_t n) {
+/* Puts into *out the event that comes `n` behind the next one, if that is known already: to fetch
+ * what it is about into the cache, no more. */
+static inline bool sim_queue_ahead(const sim_queue *queue, uint32_t n, const sim_event **out) {
     const sim_lane *lane = &queue->lanes.lane[queue->current];
-    return lane->tail - lane->head > n ? lane_key(lane, lane->head + n)->event : NULL;
+    if (lane->tail - lane->head <= n || lane->gaps != 0) {
+        return false;
+    }
+    *out = lane_key(lane, lane->head + n)->event;
+    return true;
 }
 
 /* Takes it out; harmless when it is not queued. */

@@ -56,6 +56,13 @@ sim_record_found *sim_record_find(sim_record *record, const sim_outcome *outcome
     return found;
 }
 
+void sim_record_title(const sim_record *record, char title[SIM_RECORD_TITLE]) {
+    bool seeds = strcmp(record->search, "seeds") == 0, calm = record->weather[0] == '\0';
+    snprintf(title, SIM_RECORD_TITLE, "%s%s%s%s%s%s", record->name, seeds && calm ? "" : " (",
+             seeds ? "" : record->search, seeds || calm ? "" : ", ", record->weather,
+             seeds && calm ? "" : ")");
+}
+
 /* ---- JUnit ---- */
 
 static void put_xml(FILE *out, const char *text) {
@@ -114,11 +121,8 @@ static void junit_found(FILE *out, const sim_record_found *found) {
 static void junit_case(FILE *out, const char *program, const sim_record *record) {
     fputs("  <testcase", out);
     put_attribute(out, "classname", program);
-    char name[sizeof(record->name) + sizeof(record->search) + 3];
-    snprintf(name, sizeof(name), "%s%s%s%s", record->name,
-             strcmp(record->search, "seeds") != 0 ? " (" : "",
-             strcmp(record->search, "seeds") != 0 ? record->search : "",
-             strcmp(record->search, "seeds") != 0 ? ")" : "");
+    char name[SIM_RECORD_TITLE];
+    sim_record_title(record, name);
     put_attribute(out, "name", name);
     put_seconds(out, record->wall);
     fputs(">\n", out);
@@ -204,7 +208,8 @@ void sim_tap_record(FILE *out, size_t number, const sim_record *record) {
     for (const char *c = record->name; *c != '\0'; c++) {
         fputc(*c == '#' ? '_' : *c, out); /* a '#' would begin a directive */
     }
-    fprintf(out, ", %s: %" PRIu64 " runs, %" PRIu64 " failures\n", record->search, record->runs,
+    fprintf(out, ", %s%s%s: %" PRIu64 " runs, %" PRIu64 " failures\n", record->search,
+            record->weather[0] != '\0' ? " in " : "", record->weather, record->runs,
             record->failures);
     if (record->found_count > 0) {
         const sim_record_found *found = &record->found[0];

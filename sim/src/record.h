@@ -22,15 +22,21 @@ typedef struct sim_record_found {
 
 typedef struct sim_record {
     char name[SIM_RECORD_NAME];
-    char search[32];  /* "seeds" or "sweep" */
+    char search[32];  /* "seeds", "sweep", "pairs", "exhaustive" */
+    char weather[40]; /* that all of its runs began in, or "" */
+    uint64_t asked;   /* bit per sim_kind that the search was about; 0: all */
     uint64_t planned; /* runs of all shards; UINT64_MAX: no end */
     uint64_t first_seed;
     uint64_t runs, failures;
     uint64_t distinct;  /* traces; 0: not counted */
     bool distinct_more; /* there are more than could be counted */
+    bool distinct_sum;  /* of shards, which may have some in common */
     dw_time wall;
     uint64_t virtual_us;
     uint64_t kinds[SIM_KIND_COUNT];
+    /* Pairs: how many there are, those the second of which only the first brings, and how many of
+     * each were played. Exhaustive: runs that could have gone on, but for the bound. */
+    uint64_t pairs, pairs_fresh, pairs_played, fresh_played, cut_off, bound;
     bool through, differs; /* played to the end; not deterministic */
     sim_record_found found[SIM_FOUND_MAX];
     size_t found_count;
@@ -51,6 +57,11 @@ void sim_record_text(char *to, size_t size, const char *from);
 /* A failure of the scenario, with no path yet; NULL when there is no room for more. */
 sim_record_found *sim_record_find(sim_record *record, const sim_outcome *outcome,
                                   const char *origin, uint64_t times);
+
+enum { SIM_RECORD_TITLE = SIM_RECORD_NAME + 96 };
+
+/* "name", "name (sweep)", "name (wan)", "name (sweep, wan)": what makes it another search. */
+void sim_record_title(const sim_record *record, char title[SIM_RECORD_TITLE]);
 
 /* One <testsuite> with a <testcase> for each scenario, as Jenkins, GitLab and Bazel read it. */
 bool sim_junit_write(const char *path, const char *program, const sim_records *records,

@@ -74,10 +74,9 @@ void sim_report_pairs(const sim_report *r, const char *name, const sim_tally *ta
     }
 }
 
-/* The calm run counts, too: it was played before the others. */
 void sim_report_tree(const sim_report *r, const char *name, const sim_tally *tally,
                      uint32_t bound) {
-    uint64_t runs = tally->runs + 1;
+    uint64_t runs = tally->runs;
     fprintf(r->out, "%s: exhaustive: ", name);
     if (tally->failures) {
         fprintf(r->out, "a counter-example after %" PRIu64 " runs", runs);
@@ -244,9 +243,12 @@ size_t sim_report_unreached(const sim_report *r, const sim_tally *sum, bool all_
 }
 
 void sim_report_details(const sim_report *r, const sim_record *record) {
-    if (record->distinct) {
+    if (record->distinct && !(record->distinct_more && record->distinct_sum)) {
         fprintf(r->out, "  traces: %s%" PRIu64 " distinct in %" PRIu64 " runs\n",
-                record->distinct_more ? "more than " : "", record->distinct, record->runs);
+                record->distinct_more  ? "more than "
+                : record->distinct_sum ? "at most "
+                                       : "",
+                record->distinct, record->runs);
     }
     fprintf(r->out, "  deviations taken:");
     const char *comma = "";

@@ -28,8 +28,13 @@ static void write_found(FILE *out, const sim_record_found *found) {
 
 static void write_record(FILE *out, const sim_record *r) {
     fprintf(out, "scenario %s\nsearch %s\n", r->name, r->search);
+    fprintf(out, "weather %s\nasked %" PRIu64 "\n", r->weather, r->asked);
     fprintf(out, "planned %" PRIu64 "\nfirst-seed %" PRIu64 "\n", r->planned, r->first_seed);
     fprintf(out, "runs %" PRIu64 "\nfailures %" PRIu64 "\n", r->runs, r->failures);
+    fprintf(out, "pairs %" PRIu64 "\npairs-fresh %" PRIu64 "\n", r->pairs, r->pairs_fresh);
+    fprintf(out, "pairs-played %" PRIu64 "\nfresh-played %" PRIu64 "\n", r->pairs_played,
+            r->fresh_played);
+    fprintf(out, "cut-off %" PRIu64 "\nbound %" PRIu64 "\n", r->cut_off, r->bound);
     fprintf(out, "through %d\ndiffers %d\n", r->through, r->differs);
     fprintf(out, "wall %" PRIu64 "\nvirtual %" PRIu64 "\n", (uint64_t)r->wall, r->virtual_us);
     fprintf(out, "distinct %" PRIu64 "\ndistinct-more %d\n", r->distinct, r->distinct_more);
@@ -138,9 +143,19 @@ static bool read_record_field(reader *r, const char *word, const char *text) {
         const char *word;
         uint64_t *to;
     } numbers[] = {
-        {"planned", &record->planned},    {"first-seed", &record->first_seed},
-        {"runs", &record->runs},          {"failures", &record->failures},
-        {"virtual", &record->virtual_us}, {"distinct", &record->distinct},
+        {"planned", &record->planned},
+        {"first-seed", &record->first_seed},
+        {"runs", &record->runs},
+        {"failures", &record->failures},
+        {"pairs", &record->pairs},
+        {"pairs-fresh", &record->pairs_fresh},
+        {"pairs-played", &record->pairs_played},
+        {"fresh-played", &record->fresh_played},
+        {"cut-off", &record->cut_off},
+        {"bound", &record->bound},
+        {"virtual", &record->virtual_us},
+        {"distinct", &record->distinct},
+        {"asked", &record->asked},
     };
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         if (strcmp(word, numbers[i].word) == 0) {
@@ -158,6 +173,8 @@ static bool read_record_field(reader *r, const char *word, const char *text) {
         record->distinct_more = n != 0;
     } else if (strcmp(word, "search") == 0) {
         sim_record_text(record->search, sizeof(record->search), text);
+    } else if (strcmp(word, "weather") == 0) {
+        sim_record_text(record->weather, sizeof(record->weather), text);
     } else if (strcmp(word, "kind") == 0) {
         return read_kind(r, text);
     } else if (strcmp(word, "found") == 0) {
@@ -248,6 +265,7 @@ static bool read_results(const char *path, sim_results *into, char *error) {
 
 static bool same_search(const sim_record *a, const sim_record *b) {
     return strcmp(a->name, b->name) == 0 && strcmp(a->search, b->search) == 0 &&
+           strcmp(a->weather, b->weather) == 0 && a->asked == b->asked && a->bound == b->bound &&
            a->planned == b->planned && a->first_seed == b->first_seed;
 }
 
@@ -271,9 +289,15 @@ static void add_found(sim_record *sum, const sim_record_found *one) {
 static void add_record(sim_record *sum, const sim_record *one) {
     sum->runs += one->runs;
     sum->failures += one->failures;
+    sum->pairs += one->pairs;
+    sum->pairs_fresh += one->pairs_fresh;
+    sum->pairs_played += one->pairs_played;
+    sum->fresh_played += one->fresh_played;
+    sum->cut_off += one->cut_off;
     sum->wall += one->wall;
     sum->virtual_us += one->virtual_us;
     sum->distinct += one->distinct;
+    sum->distinct_sum = true;
     sum->distinct_more = sum->distinct_more || one->distinct_more;
     sum->through = sum->through && one->through;
     sum->differs = sum->differs || one->differs;

@@ -10,6 +10,8 @@
 #include "datagram.h"
 #include "stream.h"
 
+#include <string.h>
+
 struct dw_rule {
     dw_rule *next;
     const dw_host *from, *to; /* NULL: any */
@@ -231,9 +233,9 @@ bool sim_rules_admit_packet(sim_end *to) {
     sim_segment *first = chain_first(to->flight);
     bool closed = (to->flags & (E_CLOSED | E_DEAD | E_BETWEEN)) != 0;
     if (link->holding) {
-        return false; /* not queued any more, until sim_link_release */
+        return false; /* not queued any more, until the link is released */
     }
-    if ((first->fate & F_DROPPED) != 0) {
+    if ((first->fate & F_AGAIN) != 0) {
         sim_flight_send_again(to);
         return false;
     }

@@ -4,9 +4,12 @@
  * over. See run.h.
  */
 #include "run.h"
+#include "drywire/network.h"
 #include "oracle.h"
+#include "trace.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct sim_runner {
     dw_world world;
@@ -71,6 +74,11 @@ void sim_run(sim_runner *runner, const dw_scenario *scenario, const sim_source *
     world->unsent_max = scenario->unsent_max > 0 ? scenario->unsent_max : world->unsent_max;
     if (sim_world_is_off(world, "memory")) {
         world->memory_max = world->unsent_max = SIZE_MAX;
+    }
+    sim_world_pass_time(world, 0);
+    if (scenario->weather != NULL && !dw_world_set_weather(world, scenario->weather)) {
+        sim_world_finding(world, "contract", scenario->name, "there is no weather '%s'",
+                          scenario->weather);
     }
     scenario->run(world);
     sim_watch_finish(world);

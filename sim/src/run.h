@@ -7,6 +7,7 @@
 #define DRYWIRE_SIM_RUN_H
 
 #include "deviation.h"
+#include "drywire/assertion.h"
 #include "drywire/scenario.h"
 
 #include <stdio.h>

@@ -9,6 +9,7 @@
 #endif
 #include "runfile.h"
 #include "duration.h"
+#include "number.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -98,25 +99,6 @@ static void squeeze(char *text) {
     *to = '\0';
 }
 
-static bool parse_number(const char *text, uint64_t *out) {
-    uint64_t number = 0;
-    if (!*text) {
-        return false;
-    }
-    for (; *text; text++) {
-        if (*text < '0' || *text > '9') {
-            return false;
-        }
-        uint64_t digit = (uint64_t)(*text - '0');
-        if (number > (UINT64_MAX - digit) / 10) {
-            return false;
-        }
-        number = number * 10 + digit;
-    }
-    *out = number;
-    return true;
-}
-
 static bool read_value(reader *r, sim_deviation *d, const char *text) {
     if (sim_kind_is_time(sim_kind_of(d->what))) {
         dw_time duration = 0;
@@ -125,7 +107,7 @@ static bool read_value(reader *r, sim_deviation *d, const char *text) {
                          d->what);
         }
         d->value = (uint64_t)duration;
-    } else if (!parse_number(text, &d->value)) {
+    } else if (!sim_number_parse(text, &d->value)) {
         return wrong(r, "'%.40s' is no number: the value of %s", text, d->what);
     }
     if (d->value == 0) {
@@ -168,7 +150,7 @@ static bool read_deviate(reader *r, char *rest) {
     }
     strcpy(d.who, who);
     strcpy(d.what, what);
-    if (!parse_number(nth, &d.nth) || d.nth == 0) {
+    if (!sim_number_parse(nth, &d.nth) || d.nth == 0) {
         return wrong(r, "'%.40s' is no count: NTH is 1 or more", nth);
     }
     if (!read_value(r, &d, value)) {
@@ -196,6 +178,21 @@ static bool read_scenario(reader *r, char *rest) {
     }
     strcpy(r->file->scenario, rest);
     r->scenario = true;
+    return true;
+}
+
+static bool read_weather(reader *r, char *rest) {
+    cut_comment(rest);
+    if (r->file->weather[0]) {
+        return wrong(r, "a second weather: a run begins in one");
+    }
+    if (!*rest) {
+        return wrong(r, "expected: weather NAME");
+    }
+    if (strlen(rest) >= sizeof(r->file->weather)) {
+        return wrong(r, "the weather's name is longer than %d bytes", SIM_RUNFILE_WEATHER_MAX - 1);
+    }
+    strcpy(r->file->weather, rest);
     return true;
 }
 
@@ -255,10 +252,8 @@ static bool read_line(reader *r, char *line) {
         const char *word;
         bool (*read)(reader *r, char *rest);
     } verbs[] = {
-        {"deviate", read_deviate},
-        {"scenario", read_scenario},
-        {"expect", read_expect},
-        {"hash", read_hash},
+        {"deviate", read_deviate}, {"scenario", read_scenario}, {"weather", read_weather},
+        {"expect", read_expect},   {"hash", read_hash},
     };
     line = skip_blanks(line);
     trim_right(line);
@@ -274,7 +269,7 @@ static bool read_line(reader *r, char *line) {
             return verbs[i].read(r, skip_blanks(line + len));
         }
     }
-    return wrong(r, "unknown word '%.*s': known are scenario, deviate, expect, hash",
+    return wrong(r, "unknown word '%.*s': known are scenario, weather, deviate, expect, hash",
                  len > 40 ? 40 : (int)len, line);
 }
 
@@ -457,6 +452,9 @@ void sim_runfile_print_list(FILE *out, const sim_list *list, const char *indent)
 
 static void print_file(FILE *out, const sim_runfile *file) {
     fprintf(out, "%s\nscenario  %s\n", format_line, file->scenario);
+    if (file->weather[0]) {
+        fprintf(out, "weather   %s\n", file->weather);
+    }
     sim_runfile_print_list(out, &file->list, "");
     if (file->has_expect) {
         fprintf(out, "expect    %s: %s\n", file->oracle, file->message);

@@ -5,6 +5,7 @@
  *
  *     drywire run 1                                the first line that is no comment
  *     scenario  NAME
+ *     weather   NAME                               optional: the one it begins in (--weather)
  *     deviate   WHO  WHAT  NTH  VALUE              WHO may hold single spaces; times carry a unit
  *     expect    ORACLE: MESSAGE                    optional: the failure it shows
  *     hash      16 hex digits                      optional: the run's hash when it was written
@@ -21,12 +22,14 @@ enum {
     SIM_RUNFILE_BYTES_MAX = 32 * 1024 * 1024,
     SIM_RUNFILE_LINE_MAX = 1024,
     SIM_RUNFILE_NAME_MAX = 128,
+    SIM_RUNFILE_WEATHER_MAX = 40,
     SIM_RUNFILE_ERROR = 512, /* room for any message below, path included up to its limit */
 };
 
 /* Zero-initialise; free with sim_runfile_free. */
 typedef struct sim_runfile {
     char scenario[SIM_RUNFILE_NAME_MAX];
+    char weather[SIM_RUNFILE_WEATHER_MAX]; /* "": the scenario's own, if it has one */
     sim_list list;
     bool has_expect;
     char oracle[sizeof(((sim_outcome *)0)->oracle)];

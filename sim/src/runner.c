@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -46,14 +47,19 @@ int sim_session_status(const sim_session *s) {
     if (sim_workers_interrupted()) {
         return SIM_EXIT_INTERRUPTED;
     }
-    bool asked =
-        s->o.seeds_given || s->o.mode == SIM_MODE_SWEEP || s->o.mode == SIM_MODE_EXHAUSTIVE;
+    bool asked = !s->o.run_for || s->o.seeds_given || s->o.mode == SIM_MODE_SWEEP ||
+                 s->o.mode == SIM_MODE_EXHAUSTIVE;
     return s->out_of_time && asked ? SIM_EXIT_OUT_OF_TIME : SIM_EXIT_HELD;
 }
 
-uint32_t sim_session_kinds(const dw_scenario *scenario) {
+uint32_t sim_session_kinds(const sim_session *s, size_t which) {
     char bad[SIM_WHAT_MAX];
     uint32_t kinds = 0;
+    const dw_scenario *scenario = &s->scenarios[which];
+    sim_settings settings = sim_config_of(&s->config, which);
+    if (settings.has_kinds) {
+        return settings.kinds;
+    }
     if (scenario->kinds && !sim_kinds_parse(scenario->kinds, &kinds, bad)) {
         return 0; /* dw_main has checked it */
     }
@@ -148,9 +154,11 @@ static int run_list(sim_session *s) {
     for (size_t i = 0; i < s->count; i++) {
         const dw_scenario *scenario = &s->scenarios[i];
         if (sim_options_choose(&s->o, s->scenarios, s->count, i)) {
-            fprintf(s->report.out, "%-24s %" PRIu64 " seeds%s%s\n", scenario->name,
+            fprintf(s->report.out, "%-24s %" PRIu64 " seeds%s%s%s%s\n", scenario->name,
                     scenario->seeds ? scenario->seeds : (uint64_t)SIM_SEEDS_DEFAULT,
-                    scenario->kinds ? ", kinds " : "", scenario->kinds ? scenario->kinds : "");
+                    scenario->kinds ? ", kinds " : "", scenario->kinds ? scenario->kinds : "",
+                    scenario->weather ? ", weather " : "",
+                    scenario->weather ? scenario->weather : "");
         }
     }
     return SIM_EXIT_HELD;
@@ -159,12 +167,18 @@ static int run_list(sim_session *s) {
 static bool check_scenarios(const sim_session *s) {
     char bad[SIM_WHAT_MAX];
     char line[SIM_OPTIONS_ERROR];
+    char error[SIM_OPTIONS_ERROR];
     uint32_t kinds = 0;
     for (size_t i = 0; i < s->count; i++) {
         const dw_scenario *scenario = &s->scenarios[i];
         if (scenario->kinds && !sim_kinds_parse(scenario->kinds, &kinds, bad)) {
             snprintf(line, sizeof(line), "scenario %.100s: there is no kind '%s'; there are: %s",
                      scenario->name, bad, sim_kinds_known());
+            sim_session_complain(s, line);
+            return false;
+        }
+        if (scenario->weather && !sim_weather_check(scenario->weather, error)) {
+            snprintf(line, sizeof(line), "scenario %.60s: %.400s", scenario->name, error);
             sim_session_complain(s, line);
             return false;
         }
@@ -201,10 +215,26 @@ static int dispatch(sim_session *s) {
     return SIM_EXIT_USAGE;
 }
 
+/* Each scenario in the weather that it shall be played in: who wins is said in config.h. */
+static bool set_weathers(sim_session *s, char error[SIM_OPTIONS_ERROR]) {
+    s->in_weather = malloc(s->count * sizeof(*s->in_weather));
+    if (!s->in_weather) {
+        snprintf(error, SIM_OPTIONS_ERROR, "out of memory");
+        return false;
+    }
+    memcpy(s->in_weather, s->scenarios, s->count * sizeof(*s->in_weather));
+    for (size_t i = 0; i < s->count; i++) {
+        const char *weather = s->o.weather ? s->o.weather : sim_config_weather(&s->config, i);
+        s->in_weather[i].weather = weather ? weather : s->scenarios[i].weather;
+    }
+    s->scenarios = s->in_weather;
+    return true;
+}
+
 /* What else there is to say before any work: the environment, drywire.conf. */
 static bool prepare(sim_session *s, char error[SIM_OPTIONS_ERROR]) {
-    bool searches = s->o.mode == SIM_MODE_SEEDS || s->o.mode == SIM_MODE_SWEEP ||
-                    s->o.mode == SIM_MODE_EXHAUSTIVE;
+    bool plays = s->o.mode == SIM_MODE_SEEDS || s->o.mode == SIM_MODE_SWEEP ||
+                 s->o.mode == SIM_MODE_EXHAUSTIVE || s->o.mode == SIM_MODE_ONE_SEED;
     const char *config = s->o.config ? s->o.config : SIM_CONFIG_DEFAULT;
     if (!sim_options_from_environment(&s->o, error)) {
         return false;
@@ -213,8 +243,11 @@ static bool prepare(sim_session *s, char error[SIM_OPTIONS_ERROR]) {
         !sim_options_check_filters(&s->o, s->scenarios, s->count, error)) {
         return false;
     }
-    if (searches && strcmp(config, "none") != 0 && (s->o.config || access(config, F_OK) == 0) &&
+    if (plays && strcmp(config, "none") != 0 && (s->o.config || access(config, F_OK) == 0) &&
         !sim_config_read(&s->config, config, s->scenarios, s->count, error)) {
+        return false;
+    }
+    if (plays && !set_weathers(s, error)) {
         return false;
     }
     if (s->o.tap) {
@@ -236,6 +269,7 @@ static void finish(sim_session *s) {
     }
     sim_records_free(&s->records);
     sim_config_free(&s->config);
+    free(s->in_weather);
 }
 
 int dw_main(int argc, char **argv, const dw_scenario *scenarios, size_t count) {
@@ -254,7 +288,9 @@ int dw_main(int argc, char **argv, const dw_scenario *scenarios, size_t count) {
         finish(&s);
         return sim_session_complain(&s, error);
     }
+    sim_premature_exit_file(true);
     int status = dispatch(&s);
+    sim_premature_exit_file(false);
     finish(&s);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "%s: cannot write the report: %s\n", s.o.program, strerror(errno));

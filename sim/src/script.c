@@ -8,9 +8,11 @@
  * done the script hears of signals only.
  */
 #include "process.h"
+#include "trace.h"
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 /* ---- Life ---- */
 
@@ -57,13 +59,13 @@ static void trace(const dw_script *script, const char *what, int number) {
 
 /* ---- Draws ---- */
 
-static uint64_t draw(dw_script *script, sim_kind kind, uint64_t *counter, uint64_t options) {
+static uint64_t draw(dw_script *script, sim_kind kind, sim_draws *draws, uint64_t options) {
     dw_host *host = script->host;
     if (!choice_active(host->world, kind)) {
         return 0;
     }
-    return sim_choice_draw(host->world, kind, (sim_who){WHO_HOST, host}, sim_kind_name(kind),
-                           counter, options);
+    return sim_choice_draw(host->world, kind, (sim_who){WHO_HOST, host}, sim_kind_name(kind), draws,
+                           options);
 }
 
 /* ---- Descriptors ---- */
@@ -124,7 +126,7 @@ static bool flush_all(dw_script *script) {
 
 /* ---- The end ---- */
 
-void sim_script_unlink(dw_script **list, dw_script *script) {
+static void unlink_script(dw_script **list, dw_script *script) {
     for (dw_script **at = list; *at != NULL; at = &(*at)->next) {
         if (*at == script) {
             *at = script->next;
@@ -136,7 +138,7 @@ void sim_script_unlink(dw_script **list, dw_script *script) {
 void sim_script_forget(dw_script *script) {
     script->child = NULL;
     sim_queue_remove(&script->host->world->queue, &script->exit);
-    sim_script_unlink(&script->host->zombies, script);
+    unlink_script(&script->host->zombies, script);
 }
 
 static void finish(dw_script *script) {
@@ -148,7 +150,7 @@ static void finish(dw_script *script) {
     for (size_t i = script->fd_count; i-- > 0;) {
         close_fd(script, &script->fds[i]);
     }
-    sim_script_unlink(&host->scripts, script);
+    unlink_script(&host->scripts, script);
     trace(script, "ends with wait status", script->status);
     if (script->child != NULL) {
         script->next = host->zombies;

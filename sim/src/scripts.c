@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Ready-made scripts: small programs that many a test wants to spawn, and examples of how to write
- * one. They use nothing but what world.h offers.
+ * one. They use nothing but what drywire/script.h offers.
  */
-#include "drywire/world.h"
+#include "drywire/script.h"
 
 #include <stdlib.h>
 #include <string.h>

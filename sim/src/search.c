@@ -79,7 +79,7 @@ static void tell_found(sim_session *s, const sim_plan *plan, const sim_found *fo
     };
     sim_found_source(plan, found, room, &list, &job.source);
     name_found(plan, found, origin, sizeof(origin), suffix, sizeof(suffix));
-    sim_case_path(path, s->o.out_dir, plan->scenario->name, suffix);
+    sim_case_path(path, s->o.out_dir, plan->scenario, suffix);
     if (sim_session_tell_case(s, &job, origin, found->times) == SIM_CASE_DIFFERS) {
         sim_differ_print(s->report.out, plan, found->index, 0);
     } else if (kept) {
@@ -148,8 +148,17 @@ static void fill_record(sim_record *record, const sim_plan *plan, const sim_tall
              : plan->calm  ? "pairs"
              : plan->sweep ? "sweep"
                            : "seeds");
+    if (plan->scenario->weather) {
+        sim_record_text(record->weather, sizeof(record->weather), plan->scenario->weather);
+    }
     record->planned = plan->count;
     record->first_seed = plan->first_seed;
+    record->bound = plan->tree ? plan->bound : 0;
+    record->cut_off = tally->cut_off;
+    record->pairs = tally->pairs;
+    record->pairs_fresh = tally->pairs_fresh;
+    record->pairs_played = tally->pairs_played;
+    record->fresh_played = tally->fresh_played;
     record->runs = tally->runs;
     record->failures = tally->failures;
     record->distinct = tally->distinct;
@@ -180,6 +189,7 @@ static void take_in(sim_session *s, const sim_plan *plan, const sim_tally *tally
         return;
     }
     fill_record(record, plan, tally);
+    record->asked = plan->sweep ? s->o.sweep_kinds : plan->kinds;
     if (s->o.report) {
         sim_report_details(&s->report, record);
     }
@@ -187,13 +197,19 @@ static void take_in(sim_session *s, const sim_plan *plan, const sim_tally *tally
     sim_session_tap(s, record);
 }
 
-static void tell_shard(const sim_session *s, const sim_plan *plan) {
+/* What is not plain from the command line: the part that is played, and the weather. */
+static void tell_circumstances(const sim_session *s, const sim_plan *plan) {
+    if (plan->scenario->weather) {
+        fprintf(s->report.out, "%s: in weather %s\n", plan->scenario->name,
+                plan->scenario->weather);
+    }
     if (plan->shard.total > 1) {
         fprintf(s->report.out, "%s: shard %" PRIu64 " of %" PRIu64 " (%s)", plan->scenario->name,
                 plan->shard.index + 1, plan->shard.total, plan->shard.from);
         if (plan->count != UINT64_MAX) {
-            fprintf(s->report.out, ": %" PRIu64 " of %" PRIu64 " runs",
-                    sim_shard_count(&plan->shard, plan->count), plan->count);
+            fprintf(s->report.out, ": %" PRIu64 " of %" PRIu64 " %s",
+                    sim_shard_count(&plan->shard, plan->count), plan->count,
+                    plan->tree || plan->calm ? "deviations to begin with" : "runs");
         }
         fputc('\n', s->report.out);
     }
@@ -202,7 +218,7 @@ static void tell_shard(const sim_session *s, const sim_plan *plan) {
 static void search(sim_session *s, const sim_plan *plan) {
     sim_tally tally;
     sim_pool pool = {.jobs = s->o.jobs, .deadline = scenario_deadline(s), .distinct = s->o.report};
-    tell_shard(s, plan);
+    tell_circumstances(s, plan);
     sim_progress progress = {.name = plan->scenario->name, .colour = sim_terminal_colour(stderr)};
     progress.ends_in = pool.deadline ? pool.deadline - sim_wall_now() : 0;
     if (!s->o.quiet && sim_terminal(stderr)) {
@@ -214,6 +230,8 @@ static void search(sim_session *s, const sim_plan *plan) {
     if (!good) {
         sim_session_error(s, "cannot start worker processes");
     } else {
+        /* The calm run, which was played to plan the others, is the first shard's. */
+        tally.runs += plan->tree && (plan->shard.total <= 1 || plan->shard.index == 0);
         take_in(s, plan, &tally);
     }
     sim_tally_free(&tally);
@@ -236,7 +254,7 @@ static sim_plan plan_seeds(const sim_session *s, size_t which) {
         .count =
             seeds < UINT64_MAX - settings.known_count ? seeds + settings.known_count : UINT64_MAX,
         .first_seed = first + s->o.repetition * (seeds < UINT64_MAX ? seeds : own),
-        .kinds = settings.has_kinds ? settings.kinds : sim_session_kinds(scenario),
+        .kinds = sim_session_kinds(s, which),
     };
 }
 
@@ -248,7 +266,7 @@ static void search_seeds(sim_session *s, size_t which) {
 static void tell_calm_failure(sim_session *s, const dw_scenario *scenario,
                               const sim_outcome *outcome) {
     char path[SIM_CASE_PATH];
-    sim_case_path(path, s->o.out_dir, scenario->name, "calm");
+    sim_case_path(path, s->o.out_dir, scenario, "calm");
     sim_case_plan job = {
         .scenario = scenario,
         .source = {.kind = SIM_CALM},
@@ -415,7 +433,9 @@ int sim_session_search(sim_session *s) {
         return sim_session_complain(s, error);
     }
     sim_workers_catch_interrupt();
-    s->deadline = s->o.run_for ? sim_wall_now() + s->o.run_for : 0;
+    dw_time longest = s->o.run_for ? s->o.run_for : s->o.at_most;
+    longest = s->o.at_most && s->o.at_most < longest ? s->o.at_most : longest;
+    s->deadline = longest ? sim_wall_now() + longest : 0;
     for (size_t i = 0; i < s->count; i++) {
         s->scenarios_left += is_chosen(s, i);
     }

@@ -26,6 +26,7 @@ enum {
 typedef struct sim_session {
     sim_options o;
     const dw_scenario *scenarios;
+    dw_scenario *in_weather; /* a copy of the program's, each in its weather; NULL: as they are */
     size_t count;
     sim_report report;
     sim_config config;
@@ -58,8 +59,8 @@ sim_case_end sim_session_tell_case(sim_session *s, const sim_case_plan *plan, co
 void sim_session_tell_differs(sim_session *s, const char *name, const char *origin,
                               const char *why);
 
-/* The kinds that the scenario's seeds may use, 0 = all. */
-uint32_t sim_session_kinds(const dw_scenario *scenario);
+/* The kinds that the scenario's seeds may use, 0 = all: drywire.conf's, or its own. */
+uint32_t sim_session_kinds(const sim_session *s, size_t which);
 
 /* With --tap: what was told since the last time goes out as comments, then the record's line. */
 void sim_session_tap(sim_session *s, const sim_record *record);

@@ -22,6 +22,7 @@ typedef struct shift {
     desk *slot;
     sim_runner *runner;
     int capture;
+    size_t captured; /* bytes of it that earlier runs have written */
     sim_run_options options;
 } shift;
 
@@ -37,9 +38,10 @@ static void note_failure(shift *s, const sim_outcome *outcome) {
 }
 
 /* A sanitizer may report and let the program go on. */
-static void look_for_report(shift *s, size_t before, sim_outcome *outcome) {
-    size_t after = sim_child_written(s->capture);
-    if (after == before) {
+static void look_for_report(shift *s, sim_outcome *outcome) {
+    size_t before = s->captured;
+    s->captured = sim_child_written(s->capture);
+    if (s->captured == before) {
         return;
     }
     char *text = sim_child_text(s->capture, before);
@@ -47,8 +49,8 @@ static void look_for_report(shift *s, size_t before, sim_outcome *outcome) {
         sim_finding_from_text(outcome, text);
     }
     free(text);
-    if (after > SIM_CHILD_OUTPUT_MAX && ftruncate(s->capture, 0) != 0) {
-        return; /* it only grows, then */
+    if (s->captured > SIM_CHILD_OUTPUT_MAX && ftruncate(s->capture, 0) == 0) {
+        s->captured = 0; /* else it only grows */
     }
 }
 
@@ -74,14 +76,13 @@ static void play_source(shift *s, uint64_t index, const sim_source *source, bool
     *outcome = (sim_outcome){0};
     atomic_store(&slot->index, index);
     atomic_store(&slot->started, sim_wall_now());
-    size_t before = sim_child_written(s->capture);
     sim_run(s->runner, s->crew->plan->scenario, source, &s->options, outcome);
     if (twice && (outcome->failed || index % SIM_RECHECK_EVERY == 0)) {
         play_again(s, index, source, outcome);
     }
     atomic_store(&slot->started, 0);
     fflush(stdout);
-    look_for_report(s, before, outcome);
+    look_for_report(s, outcome);
     slot->played++;
     if (s->crew->distinct) {
         sim_distinct_add(s->crew->distinct, SIM_DISTINCT_ROOM, outcome->hash);
@@ -114,6 +115,7 @@ static bool plan_pairs(shift *s, const sim_source *first, sim_pairs *pairs) {
     atomic_store(&s->slot->started, sim_wall_now());
     sim_run(s->runner, s->crew->plan->scenario, first, &options, &outcome);
     atomic_store(&s->slot->started, 0);
+    s->captured = sim_child_written(s->capture); /* the sweep has looked at that */
     bool good = !outcome.failed &&
                 sim_pairs_plan(pairs, &offers, &first->list->items[0], s->crew->plan->calm);
     sim_offers_free(&offers);
@@ -227,6 +229,7 @@ void sim_crew_work(crew *c, size_t which, pid_t parent) {
     shift s = {.crew = c, .slot = &c->slots[which], .capture = c->workers[which].capture};
     sim_child_begin(parent, s.capture, NULL);
     s.slot->played = 0;
+    s.captured = sim_child_written(s.capture);
     s.options.kind_counts = s.slot->kinds;
     s.options.assertion_counts =
         c->assertion_count ? &c->assertions[which * c->assertion_count] : NULL;

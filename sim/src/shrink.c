@@ -6,6 +6,7 @@
  * long lists does most of the work. Called for each failure found, and by --shrink.
  */
 #include "shrink.h"
+#include "hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@ enum {
     SCAN_MAX = 16,      /* small values tried one by one, so that these are truly smallest */
     DIGITS_MAX = 19,    /* of an int64_t */
     ORDINAL_DIGITS = 3, /* more is a port */
-    MOVED_MAX = 32,     /* longer lists are not tried on earlier connections */
+    MOVED_MAX = 32,     /* longer lists are not tried with other numbers */
     CACHE_ROOM_FIRST = 1024,
 };
 
@@ -41,29 +42,14 @@ typedef struct shrinker {
 
 /* ---- Cache of tried lists ---- */
 
-static uint64_t mix(uint64_t x) {
-    x ^= x >> 33;
-    x *= UINT64_C(0xff51afd7ed558ccd);
-    x ^= x >> 33;
-    x *= UINT64_C(0xc4ceb9fe1a85ec53);
-    return x ^ (x >> 33);
-}
-
-static uint64_t hash_text(uint64_t hash, const char *text) {
-    do {
-        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-    } while (*text++);
-    return hash;
-}
-
 static digest digest_of(const sim_list *list) {
     digest sum = {list->count + 1, list->count + 1}; /* never {0, 0} in practice */
     for (size_t i = 0; i < list->count; i++) {
         const sim_deviation *d = &list->items[i];
-        uint64_t key = hash_text(hash_text(UINT64_C(0xcbf29ce484222325), d->who), d->what);
-        key = mix(mix(key ^ d->nth) + d->value);
+        uint64_t key = sim_hash_text(mix64(sim_hash_text(HASH_START, d->who)), d->what);
+        key = mix64(mix64(key ^ d->nth) + d->value);
         sum.a += key;
-        sum.b += mix(key ^ UINT64_C(0x9e3779b97f4a7c15));
+        sum.b += mix64(key ^ UINT64_C(0x9e3779b97f4a7c15));
     }
     return sum;
 }
@@ -467,6 +453,49 @@ static bool move_earlier(shrinker *s) {
     return any;
 }
 
+/* ---- Fewer draws ---- */
+
+/* A segment that is cut is drawn for again, so that without the cut whatever follows on that
+ * connection has a number one lower. Tries the list without item `leave`, and those behind it one
+ * lower; with `add` the next draw takes its value, too: cut once where it was cut twice. */
+static bool attempt_renumbered(shrinker *s, size_t leave, bool add) {
+    sim_deviation gone = s->now->items[leave];
+    bool lowered = false, added = false;
+    candidate_clear(s);
+    for (size_t i = 0; i < s->now->count; i++) {
+        sim_deviation d = s->now->items[i];
+        if (i == leave) {
+            continue;
+        }
+        if (d.nth > gone.nth && strcmp(d.what, gone.what) == 0 && strcmp(d.who, gone.who) == 0) {
+            bool next = --d.nth == gone.nth;
+            d.value += add && next ? gone.value : 0;
+            lowered = true;
+            added = added || next;
+        }
+        candidate_add(s, &d);
+    }
+    return lowered && (added || !add) && attempt(s);
+}
+
+static bool renumber_item(shrinker *s, size_t i) {
+    sim_kind kind = sim_kind_of(s->now->items[i].what);
+    bool adds = kind == SIM_CUT || kind == SIM_WRITE;
+    return attempt_renumbered(s, i, false) || (adds && attempt_renumbered(s, i, true));
+}
+
+/* Each success leaves fewer, so this ends. */
+static bool renumber(shrinker *s) {
+    bool any = false;
+    size_t i = s->now->count > MOVED_MAX ? s->now->count : 0;
+    while (i < s->now->count && s->end == SIM_SHRUNK) {
+        bool fewer = renumber_item(s, i);
+        any = any || fewer;
+        i = fewer ? 0 : i + 1;
+    }
+    return any;
+}
+
 /* ---- All together ---- */
 
 static void shrink_all(shrinker *s) {
@@ -480,6 +509,7 @@ static void shrink_all(shrinker *s) {
     for (int round = 0; round < ROUNDS_MAX && more && s->end == SIM_SHRUNK; round++) {
         cut_chunks(s);
         more = lower_values(s); /* lower values may make others needless */
+        more = renumber(s) || more;
         more = move_earlier(s) || more;
     }
     if (more && s->end == SIM_SHRUNK) {

@@ -4,7 +4,7 @@
  * value to the next one and it is gone too. For durations "lower" means rounder first, then shorter
  * (300ms before 251.3ms), because a person will read it. What happens on a client's third
  * connection is tried on the second and the first, too: that often spares the deviations that ended
- * those.
+ * those. A segment that is cut several times is cut once.
  *
  * Knows nothing of processes: whether a list still shows the same failure is asked of a function.
  */

@@ -11,6 +11,7 @@
 #include "session.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* One run played for a person: the timeline, what the program printed, and the run once more to see
@@ -69,13 +70,14 @@ static void print_result(sim_session *s, const char *name, const sim_outcome *ou
     fputc('\n', s->report.out);
 }
 
-static void play_seed(sim_session *s, const dw_scenario *scenario) {
+static void play_seed(sim_session *s, size_t which) {
+    const dw_scenario *scenario = &s->scenarios[which];
     sim_outcome outcome;
     sim_plan plan = {
         .scenario = scenario,
         .count = 1,
         .first_seed = s->o.seed,
-        .kinds = sim_session_kinds(scenario),
+        .kinds = sim_session_kinds(s, which),
     };
     sim_source source = {.kind = SIM_SEED, .seed = s->o.seed, .kinds = plan.kinds};
     sim_trial *trial =
@@ -94,10 +96,33 @@ static void play_seed(sim_session *s, const dw_scenario *scenario) {
 int sim_session_seed(sim_session *s) {
     for (size_t i = 0; i < s->count && !s->error; i++) {
         if (sim_options_choose(&s->o, s->scenarios, s->count, i)) {
-            play_seed(s, &s->scenarios[i]);
+            play_seed(s, i);
         }
     }
     return sim_session_status(s);
+}
+
+/* The scenario in the weather that the file names, or else in its own; NULL: the error was told. */
+static const dw_scenario *in_weather(sim_session *s, const dw_scenario *scenario,
+                                     const sim_runfile *file) {
+    char why[SIM_OPTIONS_ERROR];
+    char error[SIM_RUNFILE_ERROR + SIM_OPTIONS_ERROR];
+    if (!file->weather[0]) {
+        return scenario;
+    }
+    if (!sim_weather_check(file->weather, why)) {
+        snprintf(error, sizeof(error), "%.300s: %s", s->o.file, why);
+        sim_session_complain(s, error);
+        return NULL;
+    }
+    s->in_weather = malloc(sizeof(*s->in_weather));
+    if (!s->in_weather) {
+        sim_session_error(s, "cannot play the run");
+        return NULL;
+    }
+    *s->in_weather = *scenario;
+    s->in_weather->weather = file->weather;
+    return s->in_weather;
 }
 
 /* Reads --replay's or --shrink's file and finds its scenario; NULL: the error was told. */
@@ -109,7 +134,7 @@ static const dw_scenario *open_file(sim_session *s, sim_runfile *file) {
     }
     for (size_t i = 0; i < s->count; i++) {
         if (strcmp(s->scenarios[i].name, file->scenario) == 0) {
-            return &s->scenarios[i];
+            return in_weather(s, &s->scenarios[i], file);
         }
     }
     char names[SIM_OPTIONS_ERROR];
@@ -120,34 +145,62 @@ static const dw_scenario *open_file(sim_session *s, sim_runfile *file) {
     return NULL;
 }
 
-static const sim_deviation *find_taken(const sim_list *taken, const sim_deviation *d) {
-    for (size_t i = 0; i < taken->count; i++) {
-        const sim_deviation *t = &taken->items[i];
-        if (t->nth == d->nth && strcmp(t->who, d->who) == 0 && strcmp(t->what, d->what) == 0) {
-            return t;
-        }
-    }
-    return NULL;
+static int by_draw(const void *a, const void *b) {
+    const sim_deviation *x = a, *y = b;
+    int order = strcmp(x->who, y->who);
+    order = order ? order : strcmp(x->what, y->what);
+    return order ? order : (x->nth > y->nth) - (x->nth < y->nth);
 }
 
-/* Lines of the file that the run never came to, or could not take as they stand. */
+static void print_one(sim_session *s, const sim_deviation *d, const char *taken_as) {
+    sim_list one = {.items = (sim_deviation *)(uintptr_t)d, .count = 1};
+    if (taken_as) {
+        fprintf(s->report.out, "taken as %s: ", taken_as);
+    } else {
+        fprintf(s->report.out, "not reached: ");
+    }
+    sim_runfile_print_list(s->report.out, &one, "");
+}
+
+/* Lines of the file that the run never came to, or could not take as they stand; of very many the
+ * first. `taken` is sorted by draw. */
+static void print_not_taken_of(sim_session *s, const sim_runfile *file, const sim_list *taken) {
+    size_t left_out = 0, shown = 0;
+    for (size_t i = 0; i < file->list.count; i++) {
+        const sim_deviation *d = &file->list.items[i];
+        const sim_deviation *t =
+            taken->count ? bsearch(d, taken->items, taken->count, sizeof(*d), by_draw) : NULL;
+        char value[32];
+        if (t && t->value == d->value) {
+            continue;
+        }
+        if (shown == SIM_REPORT_LIST) {
+            left_out++;
+        } else {
+            print_one(s, d, t ? sim_runfile_value(t, value) : NULL);
+            shown++;
+        }
+    }
+    if (left_out) {
+        fprintf(s->report.out, "... and %zu more that were not reached or taken as they stand\n",
+                left_out);
+    }
+}
+
 static void print_not_taken(sim_session *s, const sim_runfile *file, const sim_list *taken) {
-    char value[32];
-    for (size_t i = 0; i < file->list.count && taken->count < file->list.count; i++) {
-        sim_list one = {.items = &file->list.items[i], .count = 1};
-        if (!find_taken(taken, one.items)) {
-            fprintf(s->report.out, "not reached: ");
-            sim_runfile_print_list(s->report.out, &one, "");
-        }
+    sim_list sorted = {0};
+    if (file->list.count == 0) {
+        return;
     }
-    for (size_t i = 0; i < file->list.count && file->list.count <= SIM_REPORT_LIST; i++) {
-        sim_list one = {.items = &file->list.items[i], .count = 1};
-        const sim_deviation *t = find_taken(taken, one.items);
-        if (t && t->value != one.items->value) {
-            fprintf(s->report.out, "taken as %s: ", sim_runfile_value(t, value));
-            sim_runfile_print_list(s->report.out, &one, "");
-        }
+    if (!sim_list_copy(&sorted, taken)) {
+        sim_session_error(s, "cannot compare the deviations");
+        return;
     }
+    if (sorted.count) {
+        qsort(sorted.items, sorted.count, sizeof(*sorted.items), by_draw);
+    }
+    print_not_taken_of(s, file, &sorted);
+    sim_list_free(&sorted);
 }
 
 static void print_expectation(sim_session *s, const sim_runfile *file, const sim_outcome *outcome) {

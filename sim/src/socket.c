@@ -9,6 +9,10 @@
 #include "oracle.h"
 #include "process.h"
 #include "stream.h"
+#include "trace.h"
+
+#include <errno.h>
+#include <string.h>
 
 /* open's answer until bind, listen or connect say what it becomes. */
 #define SOCKET_FRESH ((dw_socket)0)
@@ -102,6 +106,9 @@ void sim_listener_ready(sim_listener *listener) {
     sim_host_enter(host);
     dw_io_ready(&host->reactor, listener->io, DW_READABLE);
     sim_host_leave(host);
+    if (!sim_host_turn_waits(host)) {
+        sim_host_next_turn(host); /* what was accepted need not wait for a turn */
+    }
     sim_listener_poke(listener); /* core takes so many at once and no more */
 }
 
@@ -260,6 +267,7 @@ static int connect_tcp(dw_host *host, dw_io *io, const dw_address *address) {
     conn_of(end)->family = address->kind;
     end->port = port;
     end->io = io;
+    sim_port_take(end);
     become(io, end, SOCKET_IS_END);
     return -EINPROGRESS;
 }
@@ -313,6 +321,7 @@ static int sim_accept(dw_reactor *reactor, dw_io *io, dw_io *accepted, dw_addres
     }
     host_of(reactor)->descriptors++;
     conn->end[1].flags |= E_OPEN;
+    conn->end[1].told = host_of(reactor)->turns;
     become(accepted, &conn->end[1], SOCKET_IS_END);
     accepted->family = conn->name != NULL ? DW_ADDRESS_UNIX : conn->family;
     end_address(&conn->end[0], peer);
@@ -327,21 +336,27 @@ static ssize_t sim_recv(dw_reactor *reactor, dw_io *io, const uint8_t **data) {
     return sim_stream_recv(end_of(io), data);
 }
 
-static ssize_t sim_send(dw_reactor *reactor, dw_io *io, const struct iovec *pieces, int count) {
-    (void)reactor;
+/* By any way, and to any kind. */
+DW_APART static ssize_t send_any(dw_io *io, const struct iovec *pieces, int count) {
     if (io->kind == DW_IO_PIPE) {
         return sim_pipe_send(io, pieces, count);
     }
     sim_end *end = end_of(io);
-    if (count == 1 && io->family != DW_ADDRESS_UNIX && end_watch(end) == NULL &&
-        sim_straight_send(end, pieces)) {
-        return (ssize_t)pieces->iov_len;
-    }
     ssize_t n = sim_stream_send(end, pieces, count);
     if (n > 0 && end_watch(end) != NULL) {
         sim_watch_sent(end_watch(end), pieces, count, (size_t)n);
     }
     return n;
+}
+
+static ssize_t sim_send(dw_reactor *reactor, dw_io *io, const struct iovec *pieces, int count) {
+    (void)reactor;
+    sim_end *end = end_of(io);
+    if (count == 1 && io->kind != DW_IO_PIPE && io->family != DW_ADDRESS_UNIX &&
+        end_watch(end) == NULL && sim_straight_send(end, pieces)) {
+        return (ssize_t)pieces->iov_len;
+    }
+    return send_any(io, pieces, count);
 }
 
 static ssize_t sim_recv_from(dw_reactor *reactor, dw_io *io, size_t max, const uint8_t **data,

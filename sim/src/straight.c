@@ -4,13 +4,16 @@
  * before it. Most packets go this way.
  *
  * Invariant: whatever goes this way has the same effect, hash and order as by stream.c, flight.c
- * and arrival.c, which do all the rest; no choice but that of latency is drawn here. Called by
- * socket.c and world.c.
+ * and arrival.c, which do all the rest. Every choice that they would draw is drawn here too, but
+ * only when all of them are known to come to 0; else the longer way draws them. Called by socket.c
+ * and world.c.
  */
+#include "drywire/network.h"
 #include "stream.h"
 
-/* Kinds that are drawn about data when it is sent, or when it arrives and is read. */
-#define SENDING_KINDS (1u << SIM_WRITE)
+#include <string.h>
+
+/* Kinds that are drawn about data when it arrives and is read. */
 #define ARRIVING_KINDS \
     (1u << SIM_PARTITION | 1u << SIM_RESET | 1u << SIM_CLOSE | 1u << SIM_JOIN | 1u << SIM_CUT)
 
@@ -21,15 +24,89 @@ static bool has_blocked(const sim_end *end) {
     return end->aside != NULL && end->aside->blocked != NULL;
 }
 
+/* ---- Choices: none of them is to strike, which is known before any of them is drawn ---- */
+
+static sim_draws *arriving_draws(sim_aside *aside, size_t i, sim_kind *kind) {
+    static const sim_kind kinds[] = {SIM_RESET, SIM_CLOSE, SIM_JOIN, SIM_CUT};
+    sim_draws *const draws[] = {&aside->resets, &aside->closes, &aside->joins, &aside->cuts};
+    *kind = kinds[i];
+    return draws[i];
+}
+
+enum { ARRIVING_DRAWS = 4 };
+
+void sim_straight_settle(sim_aside *aside) {
+    const dw_world *world = end_world(aside->end);
+    for (size_t i = 0; i < ARRIVING_DRAWS; i++) {
+        sim_kind kind;
+        sim_draws *draws = arriving_draws(aside, i, &kind);
+        if (choice_active(world, kind)) {
+            draws_pass(draws, aside->passed);
+        }
+    }
+    aside->quiet = aside->passed = 0;
+}
+
+/* How many deliveries to `to` are calm now. */
+static uint32_t look_ahead(dw_world *world, sim_end *to) {
+    sim_aside *aside = to->aside;
+    uint32_t quiet = UINT32_MAX;
+    for (size_t i = 0; i < ARRIVING_DRAWS && quiet > 0; i++) {
+        sim_kind kind;
+        sim_draws *draws = arriving_draws(aside, i, &kind);
+        if (choice_active(world, kind)) {
+            sim_who who = {WHO_FLOW, peer_of(to)};
+            sim_choice_is_calm(world, kind, who, sim_kind_name(kind), draws);
+            quiet = draws_calm(draws) < quiet ? draws_calm(draws) : quiet;
+        }
+    }
+    return quiet;
+}
+
+static bool link_is_calm(dw_world *world, sim_link *link) {
+    return !choice_active(world, SIM_PARTITION) ||
+           sim_choice_is_calm(world, SIM_PARTITION, (sim_who){WHO_LINK, link}, "partition",
+                              &link->partition_draws);
+}
+
+DW_APART static bool arrives_calmly(dw_world *world, sim_end *to) {
+    sim_link *link = peer_of(to)->link;
+    sim_aside *aside = sim_end_aside(to);
+    if (aside->quiet == 0) {
+        sim_straight_settle(aside);
+        aside->quiet = look_ahead(world, to);
+    }
+    if (aside->quiet == 0 || !link_is_calm(world, link)) {
+        return false;
+    }
+    if (choice_active(world, SIM_PARTITION)) {
+        draws_pass(&link->partition_draws, 1);
+    }
+    aside->quiet--;
+    aside->passed++;
+    return true;
+}
+
+DW_APART static bool sends_calmly(dw_world *world, sim_end *from) {
+    sim_draws *writes = &sim_end_aside(from)->writes;
+    bool calm = sim_choice_is_calm(world, SIM_WRITE, (sim_who){WHO_FLOW, from}, "write", writes);
+    if (calm) {
+        draws_pass(writes, 1);
+    }
+    return calm;
+}
+
+/* ---- Sending ---- */
+
 bool sim_straight_send(sim_end *from, const struct iovec *piece) {
     const unsigned special = E_DEAD | E_BROKEN | E_FIN_QUEUED | E_NAGLE;
     const sim_link *link = from->link;
     dw_world *world = link->from->world;
     sim_end *to = peer_of(from);
     size_t len = piece->iov_len;
-    if ((from->flags & special) != 0 || (world->choices.active & SENDING_KINDS) != 0 ||
-        world->nagle || link->special || len - 1 >= LEN_MAX || has_blocked(from) ||
-        len + to->outstanding > world->receive_buffer) {
+    if ((from->flags & special) != 0 || world->nagle || link->special || len - 1 >= LEN_MAX ||
+        has_blocked(from) || len + to->outstanding > world->receive_buffer ||
+        (choice_active(world, SIM_WRITE) && !sends_calmly(world, from))) {
         return false;
     }
     dw_time at = choice_active(world, SIM_LATENCY) ? sim_link_carry(from->link, len, false)
@@ -42,6 +119,7 @@ bool sim_straight_send(sim_end *from, const struct iovec *piece) {
         return true;
     }
     segment->to = to;
+    segment->side = to->side;
     segment->event.at = at;
     segment->event.sequence = ++world->sequence;
     chain_add(&to->flight, segment);
@@ -49,6 +127,8 @@ bool sim_straight_send(sim_end *from, const struct iovec *piece) {
     sim_queue_add(&world->queue, &segment->event);
     return true;
 }
+
+/* ---- Arriving ---- */
 
 /* Nobody but the reader cares, and the reader gets CPU. */
 static bool reader_is_there(const sim_end *to, const dw_host *host, dw_time now) {
@@ -66,12 +146,15 @@ static void hand_over(sim_end *to, dw_host *host, sim_segment *segment) {
     world->turn_end = to;
     dw_io_received(&host->reactor, to->io, segment->data, segment->len);
     sim_host_leave(host);
+    sim_end_serve(to);
     sim_segment_free(world, segment);
     to->flags &= ~(uint32_t)E_INSIDE;
     if (to->io != NULL && (to->io->want != DW_READABLE || (to->flags & E_DEAD) != 0)) {
         sim_stream_poke(to);
     }
-    sim_stream_release(conn_of(to));
+    if ((to->flags & peer_of(to)->flags & E_CLOSED) != 0) {
+        sim_stream_release_closed(conn_of(to));
+    }
 }
 
 static bool passes(sim_end *to, const sim_segment *segment, const dw_host *host) {
@@ -79,11 +162,11 @@ static bool passes(sim_end *to, const sim_segment *segment, const dw_host *host)
         E_CLOSED | E_DEAD | E_HELD | E_BETWEEN | E_KEEP_ALIVE | E_FIN_SEEN | E_VANISHED;
     const sim_end *from = peer_of(to);
     const sim_link *link = from->link;
-    const dw_world *world = host->world;
-    return segment->packet == PACKET_DATA && (to->flags & special) == 0 &&
-           (world->choices.active & ARRIVING_KINDS) == 0 && !link->special &&
+    dw_world *world = host->world;
+    return segment->packet == PACKET_DATA && (to->flags & special) == 0 && !link->special &&
            link->down_until <= world->now && !world->nagle && to->queue == NULL &&
-           !has_blocked(from) && reader_is_there(to, host, world->now);
+           !has_blocked(from) && reader_is_there(to, host, world->now) && !sim_end_is_served(to) &&
+           ((world->choices.active & ARRIVING_KINDS) == 0 || arrives_calmly(world, to));
 }
 
 void sim_stream_arrival(sim_event *event) {

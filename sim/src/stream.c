@@ -7,6 +7,10 @@
  * more than the receive buffer. No byte is ever missing from a live stream.
  */
 #include "stream.h"
+#include "drywire/network.h"
+
+#include <errno.h>
+#include <string.h>
 
 /* ---- Connecting, and the window ---- */
 
@@ -69,7 +73,7 @@ void sim_stream_push(sim_end *from) {
     release_blocked(from);
 }
 
-static void window_update(sim_end *end) {
+void sim_stream_has_room(sim_end *end) {
     sim_end *from = peer_of(end);
     if (first_blocked(from) == NULL || (from->flags & (E_DEAD | E_UPDATE | E_NAGLE)) != 0) {
         return;
@@ -79,7 +83,7 @@ static void window_update(sim_end *end) {
         sim_stream_poke(from);
     } else {
         from->flags |= E_UPDATE;
-        sim_flight_control(end, true);
+        sim_flight_control(end, CONTROL_WINDOW);
     }
 }
 
@@ -87,7 +91,7 @@ static void window_update(sim_end *end) {
 static void took(sim_end *end, uint32_t n) {
     end->unread -= n;
     end->outstanding -= n;
-    window_update(end);
+    sim_stream_has_room(end);
 }
 
 void sim_stream_window_opens(sim_end *from) {
@@ -137,12 +141,19 @@ static void recv_first(sim_end *end, const uint8_t **data, uint32_t n) {
     }
 }
 
-ssize_t sim_stream_recv(sim_end *end, const uint8_t **data) {
-    if ((end->flags & E_DEAD) != 0 && end->unread == 0) {
+/* An end of stream that has come is not taken back by a reset: Linux's TCP looks for that first
+ * (SOCK_DONE before sk_err), its UNIX sockets for the error. */
+static ssize_t recv_nothing(sim_end *end) {
+    bool dead = (end->flags & E_DEAD) != 0, ended = (end->flags & E_FIN_SEEN) != 0;
+    if (dead && (!ended || conn_of(end)->name != NULL)) {
         return -(ssize_t)end->error;
     }
+    return ended ? 0 : -EAGAIN;
+}
+
+ssize_t sim_stream_recv(sim_end *end, const uint8_t **data) {
     if (end->unread == 0) {
-        return (end->flags & E_FIN_SEEN) != 0 ? 0 : -EAGAIN;
+        return recv_nothing(end);
     }
     uint32_t whole = end->unread < DW_RECV_MAX ? end->unread : DW_RECV_MAX;
     uint32_t n = (uint32_t)sim_flow_draw(peer_of(end), SIM_CUT, end, cuts, whole);
@@ -232,7 +243,8 @@ ssize_t sim_stream_send(sim_end *from, const struct iovec *pieces, int count) {
         total += pieces[i].iov_len;
     }
     if ((from->flags & (E_DEAD | E_BROKEN)) == E_DEAD) {
-        return -(ssize_t)from->error;
+        bool ended = (from->flags & E_FIN_SEEN) != 0 && from->error == ECONNRESET;
+        return ended ? -EPIPE : -(ssize_t)from->error; /* as Linux in CLOSE-WAIT */
     }
     if ((from->flags & (E_FIN_QUEUED | E_BROKEN)) != 0) {
         return -EPIPE;
@@ -297,7 +309,8 @@ void sim_stream_close(sim_end *end, bool reset) {
     sim_chain_drop(world, &end->queue);
     end->outstanding -= end->unread;
     end->unread = 0;
-    window_update(end); /* a stalled writer's next probe, should the reset be lost */
+    sim_port_settle(end);
+    sim_stream_has_room(end); /* a stalled writer's next probe, should the reset be lost */
     sim_stream_release(conn_of(end));
 }
 
@@ -310,6 +323,7 @@ void sim_stream_vanish(sim_end *end) {
     end->outstanding -= end->unread;
     end->unread = 0;
     end->flags = (end->flags | E_CLOSED | E_VANISHED | E_DEAD) & ~(uint32_t)E_OPEN;
-    window_update(end); /* a stalled writer's next probe: it will find nobody */
+    sim_port_settle(end);
+    sim_stream_has_room(end); /* a stalled writer's next probe: it will find nobody */
     sim_stream_release(conn_of(end));
 }

@@ -7,20 +7,23 @@
 #ifndef DRYWIRE_SIM_STREAM_H
 #define DRYWIRE_SIM_STREAM_H
 
-#include "internal.h"
+#include "connection.h"
+#include "hash.h"
 
-/* Linux: tcp_syn_retries is 6, the first after 1 s, each wait twice the last (tcp(7)). */
-enum { SYN_RETRIES = 6 };
+/* Linux: tcp_syn_retries is 6, tcp_synack_retries 5; the first comes after 1 s, each wait is twice
+ * the last (tcp(7)). */
+enum { SYN_RETRIES = 6, SYN_ACK_RETRIES = 5 };
 #define SYN_RETRY_FIRST DW_SEC(1)
 
 /* ---- conn.c ---- */
 
-/* Draws a choice of the flow that `from` sends, if its kind is active. `counter` is a member of the
+/* Draws a choice of the flow that `from` sends, if its kind is active. `draws` is a member of the
  * aside of `holder`. */
-uint64_t sim_flow_draw_active(sim_end *from, sim_kind kind, uint64_t *counter, uint64_t options);
-#define sim_flow_draw(from, kind, holder, counter, options)                                 \
-    (choice_active(end_world(from), (kind))                                                 \
-         ? sim_flow_draw_active((from), (kind), &sim_end_aside(holder)->counter, (options)) \
+sim_aside *sim_flow_draws(sim_end *holder);
+uint64_t sim_flow_draw_active(sim_end *from, sim_kind kind, sim_draws *draws, uint64_t options);
+#define sim_flow_draw(from, kind, holder, draws, options)                                  \
+    (choice_active(end_world(from), (kind))                                                \
+         ? sim_flow_draw_active((from), (kind), &sim_flow_draws(holder)->draws, (options)) \
          : 0)
 /* A line about that flow in the timeline, if there is one. */
 void sim_flow_trace(sim_end *from, char mark, const char *text);
@@ -66,10 +69,16 @@ void sim_flight_schedule(sim_end *to);
 /* Sends a segment, taken, or a packet without data, in order behind what is in flight. */
 void sim_flight_send(sim_end *from, sim_segment *segment);
 /* A segment that the link carries until `at`; DW_TIME_MAX: it is dropped. */
-void sim_flight_launch(sim_end *from, sim_segment *segment, dw_time at);
+DW_APART void sim_flight_launch(sim_end *from, sim_segment *segment, dw_time at);
 void sim_flight_send_empty(sim_end *from, sim_packet packet);
-/* Sends a reset, or a window update, beside the order of the stream. */
-void sim_flight_control(sim_end *from, bool window);
+/* Sends a packet beside the order of the stream. */
+typedef enum sim_control_kind {
+    CONTROL_RESET,  /* of its own accord: nothing is done when it is lost */
+    CONTROL_ANSWER, /* a reset that answers data or FIN: those come again until it is heard */
+    CONTROL_WINDOW, /* a window update */
+    CONTROL_ACK     /* says again that the handshake is done */
+} sim_control_kind;
+void sim_flight_control(sim_end *from, sim_control_kind kind);
 void sim_flight_reset(sim_end *from);
 /* The first packet in flight to `to`: hands it over; drops it; drops all; moves it to a later time;
  * or it is lost, and sent again or given up. */
@@ -78,13 +87,20 @@ void sim_flight_drop_first(sim_end *to);
 void sim_flight_drop(sim_end *to);
 void sim_flight_delay(sim_end *to, dw_time at);
 void sim_flight_lose_first(sim_end *to);
-/* A link dropped it when it was sent; its sender tries again now. */
+/* It is not under way; its sender tries again now. */
 void sim_flight_send_again(sim_end *to);
+/* It should have arrived now; it is sent again `wait` after it was sent. */
+void sim_flight_repeat(sim_end *to, dw_time wait);
+/* The server's SYN-ACK comes again when it is time for that, or the server forgets the client. */
+void sim_flight_answer_again(sim_end *server);
+void sim_flight_forget_client(sim_end *server);
 
 /* ---- arrival.c, stream.c ---- */
 
 /* The first packet in flight arrives, whatever it is. */
-void sim_arrival_any(sim_end *to, const sim_segment *first);
+DW_APART void sim_arrival_any(sim_end *to, const sim_segment *first);
+/* The client says once more that it has the SYN-ACK. */
+void sim_arrival_acknowledged(sim_end *server);
 /* The RST that would have refused a SYN was lost: the SYN is sent again. */
 void sim_arrival_refusal_lost(sim_end *client);
 /* Somebody in between answers the first packet in flight, a SYN, data or FIN: resets, or closes. */
@@ -95,6 +111,8 @@ bool sim_arrival_data(sim_end *to, sim_segment *segment);
 void sim_stream_send_last(sim_end *end, sim_packet packet);
 /* What waits to be sent leaves, as one segment, as far as the window allows. */
 void sim_stream_push(sim_end *from);
+/* There is room at the end: its peer is to be told, if something waits there for it. */
+void sim_stream_has_room(sim_end *end);
 /* The peer has room again. */
 void sim_stream_window_opens(sim_end *from);
 
@@ -102,6 +120,8 @@ void sim_stream_window_opens(sim_end *from);
 
 /* All of one piece, sent by a TCP; false: it takes the longer way, nothing has been done. */
 bool sim_straight_send(sim_end *from, const struct iovec *piece);
+/* Counts the draws of deliveries that came straight, before another of these is drawn. */
+void sim_straight_settle(sim_aside *aside);
 
 /* ---- unix.c: connections within a host ---- */
 

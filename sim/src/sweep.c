@@ -116,7 +116,7 @@ static bool add_offer(sim_sweep *sweep, uint32_t index) {
     return add_numbers(sweep, index, offer->options, values_max(kind));
 }
 
-static bool plan_offers(sim_sweep *sweep, const sim_offers *offers) {
+bool sim_sweep_plan(sim_sweep *sweep, const sim_offers *offers) {
     size_t count = offers->count < UINT32_MAX ? offers->count : UINT32_MAX;
     *sweep = (sim_sweep){0};
     sweep->offers = malloc((count ? count : 1) * sizeof(*sweep->offers));
@@ -134,10 +134,6 @@ static bool plan_offers(sim_sweep *sweep, const sim_offers *offers) {
         }
     }
     return true;
-}
-
-bool sim_sweep_plan(sim_sweep *sweep, const sim_offers *offers) {
-    return plan_offers(sweep, offers);
 }
 
 static bool is_draw(const sim_deviation *a, const sim_deviation *b) {
@@ -169,7 +165,7 @@ static void leave_out_equal(sim_sweep *sweep) {
 bool sim_sweep_plan_behind(sim_sweep *sweep, const sim_offers *offers, const sim_deviation *last) {
     size_t from = last != NULL ? sim_offers_behind(offers, last) : 0;
     sim_offers after = {.items = offers->items + from, .count = offers->count - from};
-    if (!plan_offers(sweep, &after)) {
+    if (!sim_sweep_plan(sweep, &after)) {
         return false;
     }
     leave_out_equal(sweep);

@@ -7,7 +7,7 @@
  *
  * Called by core through the wire's table (sim_wake_from_thread) and when a world begins.
  */
-#include "internal.h"
+#include "host.h"
 
 #include <stdio.h>
 #include <stdlib.h>

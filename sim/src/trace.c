@@ -3,12 +3,15 @@
  * The trace of a run: one line for each thing that happened, kept only when somebody wants to see
  * it, with the run's hash up to there. The hash is made in every run, here and where packets move.
  */
+#include "trace.h"
 #include "datagram.h"
+#include "hash.h"
 #include "oracle.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 
 enum { LINE_MAX_CHARS = 600, WHO_COLUMN = 30, BYTES_SHOWN = 48 };
@@ -165,100 +168,106 @@ static const char *place(char *out, size_t size, const dw_io *io, size_t number)
     return out;
 }
 
+/* Of what has no more to say than who and what. */
+static const char *const verbs[] = {
+    [DW_SEEN_MADE] = "connection_made",
+    [DW_SEEN_DATA] = "data_received",
+    [DW_SEEN_READ_LOST] = "read_connection_lost",
+    [DW_SEEN_WRITE_LOST] = "write_connection_lost",
+    [DW_SEEN_WRITE] = "write",
+    [DW_SEEN_LOSE] = "lose_connection",
+    [DW_SEEN_LOSE_WRITE] = "lose_write_connection",
+    [DW_SEEN_ABORT] = "abort_connection",
+    [DW_SEEN_PAUSE] = "pause_producing",
+    [DW_SEEN_RESUME] = "resume_producing",
+    [DW_SEEN_DATAGRAM] = "datagram_received",
+    [DW_SEEN_REFUSED] = "connection_refused",
+    [DW_SEEN_SEND] = "sends",
+};
+
+static const char *reason_text(char *out, size_t size, int code, size_t sys_errno) {
+    dw_reason reason = {(dw_error)code, (int)sys_errno, NULL};
+    return dw_reason_format(&reason, out, size);
+}
+
+/* Those of child processes. Without an io `data` says who it is about. */
+static void describe_child(char *out, size_t size, const char *name, dw_seen seen, int code,
+                           const void *data, size_t len) {
+    char bytes[300];
+    const char *text = data;
+    if (seen == DW_SEEN_SPAWN) {
+        snprintf(out, size, "spawns %s", text);
+    } else if (seen == DW_SEEN_ENDED) {
+        snprintf(out, size, "%s: process_ended", text);
+    } else if (seen == DW_SEEN_EXITED) {
+        bool killed = WIFSIGNALED(code);
+        snprintf(out, size, "%s: process_exited: %s %d", text, killed ? "signal" : "status",
+                 killed ? WTERMSIG(code) : WEXITSTATUS(code));
+    } else if (seen == DW_SEEN_CHILD_LOST) {
+        snprintf(out, size, "%s: child_connection_lost of %d", name, code);
+    } else {
+        const char *verb = seen == DW_SEEN_CHILD_DATA ? "child_data_received of" : "write_to_child";
+        snprintf(out, size, "%s: %s %d: %zu %s", name, verb, code, len,
+                 sim_trace_bytes(bytes, sizeof(bytes), data, len));
+    }
+}
+
 static void describe(char *out, size_t size, dw_seen seen, const dw_io *io, int code,
                      const void *data, size_t len) {
-    char bytes[300];
-    dw_reason reason = {(dw_error)code, (int)len, NULL};
+    char text[300];
     const char *name = io != NULL ? dw_io_name(io) : "";
     switch (seen) {
     case DW_SEEN_MADE:
-        snprintf(out, size, "%s: connection_made", name);
+    case DW_SEEN_READ_LOST:
+    case DW_SEEN_WRITE_LOST:
+    case DW_SEEN_LOSE:
+    case DW_SEEN_LOSE_WRITE:
+    case DW_SEEN_ABORT:
+    case DW_SEEN_PAUSE:
+    case DW_SEEN_RESUME:
+    case DW_SEEN_REFUSED:
+        snprintf(out, size, "%s: %s", name, verbs[seen]);
         break;
     case DW_SEEN_DATA:
-        snprintf(out, size, "%s: data_received %zu %s", name, len,
-                 sim_trace_bytes(bytes, sizeof(bytes), data, len));
+    case DW_SEEN_DATAGRAM:
+        snprintf(out, size, "%s: %s %zu %s", name, verbs[seen], len,
+                 sim_trace_bytes(text, sizeof(text), data, len));
+        break;
+    case DW_SEEN_WRITE:
+    case DW_SEEN_SEND:
+        snprintf(out, size, "%s: %s %zu %s", name, verbs[seen], len,
+                 sim_trace_bytes(text, sizeof(text), data, (size_t)code));
         break;
     case DW_SEEN_LOST:
         snprintf(out, size, "%s: connection_lost: %s", name,
-                 dw_reason_format(&reason, bytes, sizeof(bytes)));
-        break;
-    case DW_SEEN_READ_LOST:
-        snprintf(out, size, "%s: read_connection_lost", name);
-        break;
-    case DW_SEEN_WRITE_LOST:
-        snprintf(out, size, "%s: write_connection_lost", name);
+                 reason_text(text, sizeof(text), code, len));
         break;
     case DW_SEEN_FAILED:
         snprintf(out, size, "client_connection_failed: %s",
-                 dw_reason_format(&reason, bytes, sizeof(bytes)));
+                 reason_text(text, sizeof(text), code, len));
         break;
     case DW_SEEN_CALL:
         snprintf(out, size, "delayed call of %s", sim_base_name(data));
         break;
-    case DW_SEEN_WRITE:
-        snprintf(out, size, "%s: write %zu %s", name, len,
-                 sim_trace_bytes(bytes, sizeof(bytes), data, (size_t)code));
-        break;
-    case DW_SEEN_LOSE:
-        snprintf(out, size, "%s: lose_connection", name);
-        break;
-    case DW_SEEN_LOSE_WRITE:
-        snprintf(out, size, "%s: lose_write_connection", name);
-        break;
-    case DW_SEEN_ABORT:
-        snprintf(out, size, "%s: abort_connection", name);
-        break;
     case DW_SEEN_FAIL:
         snprintf(out, size, "%s: fails: %s", name, dw_strerror(code));
-        break;
-    case DW_SEEN_PAUSE:
-        snprintf(out, size, "%s: pause_producing", name);
-        break;
-    case DW_SEEN_RESUME:
-        snprintf(out, size, "%s: resume_producing", name);
         break;
     case DW_SEEN_CONNECT:
         snprintf(out, size, "connect %s:%zu", (const char *)data, len);
         break;
     case DW_SEEN_LISTEN:
-        snprintf(out, size, "%s: listens on %s", name, place(bytes, sizeof(bytes), io, len));
+        snprintf(out, size, "%s: listens on %s", name, place(text, sizeof(text), io, len));
         break;
     case DW_SEEN_STOP_LISTEN:
-        snprintf(out, size, "%s: listens on %s no more", name,
-                 place(bytes, sizeof(bytes), io, len));
-        break;
-    case DW_SEEN_DATAGRAM:
-        snprintf(out, size, "%s: datagram_received %zu %s", name, len,
-                 sim_trace_bytes(bytes, sizeof(bytes), data, len));
-        break;
-    case DW_SEEN_REFUSED:
-        snprintf(out, size, "%s: connection_refused", name);
-        break;
-    case DW_SEEN_SEND:
-        snprintf(out, size, "%s: sends %zu %s", name, len,
-                 sim_trace_bytes(bytes, sizeof(bytes), data, (size_t)code));
+        snprintf(out, size, "%s: listens on %s no more", name, place(text, sizeof(text), io, len));
         break;
     case DW_SEEN_SPAWN:
-        snprintf(out, size, "spawns %s", (const char *)data);
-        break;
     case DW_SEEN_CHILD_DATA:
-        snprintf(out, size, "%s: child_data_received of %d: %zu %s", name, code, len,
-                 sim_trace_bytes(bytes, sizeof(bytes), data, len));
-        break;
-    case DW_SEEN_CHILD_LOST:
-        snprintf(out, size, "%s: child_connection_lost of %d", name, code);
-        break;
-    case DW_SEEN_EXITED:
-        snprintf(out, size, "%s: process_exited: %s %d", (const char *)data,
-                 WIFSIGNALED(code) ? "signal" : "status",
-                 WIFSIGNALED(code) ? WTERMSIG(code) : WEXITSTATUS(code));
-        break;
-    case DW_SEEN_ENDED:
-        snprintf(out, size, "%s: process_ended", (const char *)data);
-        break;
     case DW_SEEN_CHILD_WRITE:
-        snprintf(out, size, "%s: write_to_child %d: %zu %s", name, code, len,
-                 sim_trace_bytes(bytes, sizeof(bytes), data, len));
+    case DW_SEEN_CHILD_LOST:
+    case DW_SEEN_EXITED:
+    case DW_SEEN_ENDED:
+        describe_child(out, size, name, seen, code, data, len);
         break;
     }
 }

@@ -8,9 +8,13 @@
  * Invariant: a datagram is in flight, in one queue, or lent to the callback that reads it.
  */
 #include "datagram.h"
+#include "hash.h"
+#include "trace.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
     HEADERS_IPV4 = 28, /* RFC 791, RFC 768 */
@@ -25,7 +29,7 @@ struct sim_flow {
     sim_flow *next;
     dw_host *from, *to;
     uint64_t hash;
-    uint64_t draws[DATAGRAM_KINDS];
+    sim_draws draws[DATAGRAM_KINDS];
     uint16_t from_port, to_port;
 };
 
@@ -123,6 +127,16 @@ static sim_socket *hears_refusal(const sim_datagram *d) {
     const dw_host *host = d->link->from;
     sim_socket *s = d->cast == CAST_UNICAST ? sim_port_receiver(host, d->from, d->to) : NULL;
     return s != NULL && s->peer.port != 0 ? s : NULL;
+}
+
+/* Where nobody would hear that it met nobody, and no rule sees it, to be lost is the same whenever
+ * it happens. */
+static bool loses(const sim_datagram *d) {
+    dw_world *world = d->link->from->world;
+    if (choice_active(world, SIM_LOSE) && !d->link->special && hears_refusal(d) == NULL) {
+        sim_order_loss(world, &d->event);
+    }
+    return draw(d, SIM_LOSE, 2) != 0;
 }
 
 static size_t headers(const sim_datagram *d) {
@@ -297,7 +311,7 @@ void sim_udp_arrival(sim_datagram *d) {
     sim_socket *s = first_receiver(d);
     if (s == NULL) {
         met_nobody(d);
-    } else if (draw(d, SIM_LOSE, 2) != 0) {
+    } else if (loses(d)) {
         lost(d, "chosen so");
     } else if (hears_refusal(d) != NULL && draw(d, SIM_UNREACHABLE, 2) != 0) {
         refuse(d);

@@ -10,8 +10,11 @@
  */
 #include "datagram.h"
 #include "stream.h"
+#include "trace.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { TABLE = 64, QUEUE_MAX = 10 /* Linux: max_dgram_qlen, and one more fits */ };
 /* Linux: net.core.wmem_default less an overhead. */
@@ -24,15 +27,11 @@ static bool is_abstract(const char *path) {
 }
 
 static sim_name **bucket(dw_host *host, const char *path, size_t len) {
-    uint64_t hash = HASH_START;
     if (host->names == NULL) {
         host->names = sim_world_alloc(host->world, TABLE * sizeof(sim_name *));
         memset(host->names, 0, TABLE * sizeof(sim_name *));
     }
-    for (size_t i = 0; i < len; i++) {
-        hash = (hash ^ (uint8_t)path[i]) * UINT64_C(0x100000001b3);
-    }
-    return &host->names[mix64(hash) % TABLE];
+    return &host->names[mix64(sim_hash_more(HASH_START, path, len)) % TABLE];
 }
 
 static sim_name *find(dw_host *host, const dw_address *address) {

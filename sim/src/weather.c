@@ -6,7 +6,12 @@
  *
  * Invariant: an event is queued only for the world's own weather_run; one that was has none.
  */
-#include "internal.h"
+#include "drywire/network.h"
+#include "hash.h"
+#include "links.h"
+#include "trace.h"
+
+#include <string.h>
 
 /* Swizzle-clog is FoundationDB's word: links of some machines are clogged one by one, then
  * unclogged in another order (Wilson, "Testing Distributed Systems w/ Deterministic Simulation",

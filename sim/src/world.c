@@ -3,12 +3,16 @@
  * The world: its clock, and the loop that takes one event after the other. Time moves only here.
  */
 #include "datagram.h"
+#include "drywire/network.h"
+#include "hash.h"
 #include "oracle.h"
 #include "process.h"
+#include "trace.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { STUCK_MAX = 100000, EVENTS_MAX = 10000000 };
 
@@ -28,51 +32,11 @@ void sim_world_schedule(dw_world *world, sim_event *event, dw_time at) {
     sim_queue_add(&world->queue, event);
 }
 
-/* Eight bytes as a little-endian number, on every machine. */
-static uint64_t load(const uint8_t *data) {
-    uint64_t word;
-    memcpy(&word, data, sizeof(word));
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
-}
-
-/* The two halves of a product of 128 bits, folded; the same on machines without such a product. */
-static uint64_t fold(uint64_t a, uint64_t b) {
-#if defined(__SIZEOF_INT128__)
-    __extension__ typedef unsigned __int128 wide;
-    wide product = (wide)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-#else
-    uint64_t low = (a & UINT32_MAX) * (b & UINT32_MAX), high = (a >> 32) * (b >> 32);
-    uint64_t x = (a >> 32) * (b & UINT32_MAX), y = (a & UINT32_MAX) * (b >> 32);
-    uint64_t middle = (low >> 32) + (x & UINT32_MAX) + (y & UINT32_MAX);
-    low = middle << 32 | (low & UINT32_MAX);
-    return low ^ (high + (x >> 32) + (y >> 32) + (middle >> 32));
-#endif
-}
-
-/* Sixteen bytes by one multiplication, as wyhash does (public domain, Wang Yi). */
-static uint64_t stir(uint64_t lane, const uint8_t *data) {
-    return fold(load(data) ^ UINT64_C(0xa0761d6478bd642f), load(data + 8) ^ lane);
-}
-
-/* Two lanes, so that the multiplications do not wait for each other. */
-uint64_t sim_hash_bytes(const void *bytes, size_t len) {
-    const uint8_t *data = bytes;
-    uint64_t lane[2] = {UINT64_C(0xe7037ed1a0b428db) ^ len, UINT64_C(0x8ebc6af09c88c6e3)};
-    for (; len >= 32; data += 32, len -= 32) {
-        lane[0] = stir(lane[0], data);
-        lane[1] = stir(lane[1], data + 16);
-    }
-    for (; len >= 8; data += 8, len -= 8) {
-        lane[0] = fold(lane[0] ^ load(data), UINT64_C(0x9fb21c651e98df25));
-    }
-    for (; len > 0; data++, len--) {
-        lane[1] = (lane[1] ^ *data) * UINT64_C(0x100000001b3);
-    }
-    return lane[0] ^ (lane[1] << 32 | lane[1] >> 32);
+void sim_world_pass_time(dw_world *world, dw_time to) {
+    uint64_t left = world->events_max - world->events;
+    world->now = to;
+    world->events_before = world->events;
+    world->events_limit = world->events + (world->stuck_max < left ? world->stuck_max : left);
 }
 
 void sim_world_reset(dw_world *world) {
@@ -91,7 +55,7 @@ void sim_world_reset(dw_world *world) {
     world->latency_default = DW_LATENCY_DEFAULT;
     world->weather = NULL;
     world->weather_run = NULL;
-    world->weather_draws = 0;
+    world->weather_draws = (sim_draws){0};
     world->rules = world->rules_last = NULL;
     world->free_keepalives = NULL;
     world->free_nagles = NULL;
@@ -100,7 +64,8 @@ void sim_world_reset(dw_world *world) {
     dw_world_set_keep_alive(world, DW_SEC(7200), DW_SEC(75), 9);
     world->send_buffer = world->receive_buffer = 65536;
     world->datagram_buffer = DW_DATAGRAM_BUFFER_DEFAULT;
-    world->order_draws = world->stuck = world->sockets_opened = 0;
+    world->order_draws = (sim_draws){0};
+    world->sockets_opened = 0;
     world->stuck_max = STUCK_MAX;
     world->events_max = EVENTS_MAX;
     world->last_call = NULL;
@@ -197,7 +162,7 @@ const char *sim_world_whom(const dw_world *world) {
 
 /* One of the limits is passed. */
 static void past_limit(dw_world *world) {
-    if (world->stuck > world->stuck_max) {
+    if (world->events - world->events_before > world->stuck_max) {
         const char *who = sim_world_whom(world);
         sim_world_finding(
             world, "livelock", who, "more than %u events and time does not pass; %s %s",
@@ -211,12 +176,11 @@ static void past_limit(dw_world *world) {
 }
 
 static sim_event *take_event(dw_world *world, dw_time until) {
-    if (!choice_active(world, SIM_ORDER) || sim_queue_is_alone(&world->queue)) {
-        return sim_queue_take_due(&world->queue, until);
+    sim_queue *queue = &world->queue;
+    if (choice_active(world, SIM_ORDER) && sim_order_is_open(world, until)) {
+        return sim_queue_take(queue, sim_order_pick(world));
     }
-    return sim_queue_next_at(&world->queue) <= until
-               ? sim_queue_take(&world->queue, sim_order_pick(world))
-               : NULL;
+    return sim_queue_take_due(queue, until);
 }
 
 /* The next event that is still about something; NULL: none is due by `until`. Events of the same
@@ -231,21 +195,22 @@ static sim_event *next_event(dw_world *world, dw_time until) {
 }
 
 /* The cost of a large world is the cache's: what the next packets are about is asked for while this
- * one is dealt with. */
+ * one is dealt with. A small world is in the cache anyway. */
 static void fetch_ahead(const sim_queue *queue) {
-    const sim_event *far = sim_queue_ahead(queue, 4), *next = sim_queue_ahead(queue, 2);
-    if (far != NULL) {
-        __builtin_prefetch(far);
-        __builtin_prefetch((const char *)far + SIM_LINE);
+    const sim_event *far, *near[2];
+    if (!sim_queue_ahead(queue, 4, &far) || !sim_queue_ahead(queue, 2, &near[0]) ||
+        !sim_queue_ahead(queue, 1, &near[1])) {
+        return;
     }
-    if (next != NULL && next->type == EV_ARRIVAL) {
-        const sim_end *to = DW_CONTAINER_OF(next, const sim_segment, event)->to;
-        __builtin_prefetch(to);
-        __builtin_prefetch(to + 1 - 2 * to->side);
+    __builtin_prefetch(far);
+    __builtin_prefetch((const char *)far + SIM_LINE);
+    if (near[0]->type == EV_ARRIVAL) {
+        const sim_segment *segment = DW_CONTAINER_OF(near[0], const sim_segment, event);
+        __builtin_prefetch(segment->to);
+        __builtin_prefetch(segment->to + 1 - 2 * segment->side);
     }
-    next = sim_queue_ahead(queue, 1);
-    if (next != NULL && next->type == EV_ARRIVAL) {
-        const sim_end *to = DW_CONTAINER_OF(next, const sim_segment, event)->to;
+    if (near[1]->type == EV_ARRIVAL) {
+        const sim_end *to = DW_CONTAINER_OF(near[1], const sim_segment, event)->to;
         if (to->io != NULL) {
             __builtin_prefetch(to->io);
             __builtin_prefetch((const char *)to->io + SIM_LINE);
@@ -259,8 +224,7 @@ static bool step(dw_world *world, dw_time until) {
         return false;
     }
     if (event->at > world->now) {
-        world->now = event->at;
-        world->stuck = 0;
+        sim_world_pass_time(world, event->at);
         world->last_call = NULL;
         world->turn_host = NULL;
         world_mark(world, (uint64_t)world->now);
@@ -273,7 +237,7 @@ static bool step(dw_world *world, dw_time until) {
         world_mark(world, event->type);
         perform(event);
     }
-    if (++world->stuck > world->stuck_max || world->events > world->events_max) {
+    if (world->events > world->events_limit) {
         past_limit(world);
     }
     return !world->failed;
@@ -287,8 +251,7 @@ static dw_time deadline(const dw_world *world, dw_time limit) {
 
 static void pass_to(dw_world *world, dw_time at) {
     if (!world->failed && at > world->now) {
-        world->now = at;
-        world->stuck = 0;
+        sim_world_pass_time(world, at);
     }
 }
 

@@ -7,6 +7,8 @@
 #ifndef DRYWIRE_TESTS_CONFORMANCE_H
 #define DRYWIRE_TESTS_CONFORMANCE_H
 
+#include "../suite.h"
+
 #include <check.h>
 #include <drywire/drywire.h>
 

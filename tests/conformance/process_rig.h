@@ -212,11 +212,7 @@ static inline int rig_main(int argc, char **argv, Suite *(*make)(void)) {
     steps_main(argc, argv);
     own_path = access("/proc/self/exe", X_OK) == 0 ? "/proc/self/exe" : argv[0];
     memset(zs, 'z', sizeof(zs));
-    SRunner *runner = srunner_create(make());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(make());
 }
 
 #endif

@@ -15,7 +15,7 @@
 #ifndef DRYWIRE_TESTS_STEPS_H
 #define DRYWIRE_TESTS_STEPS_H
 
-#include <drywire/world.h>
+#include <drywire/script.h>
 
 #include <errno.h>
 #include <signal.h>

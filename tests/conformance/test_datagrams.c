@@ -589,9 +589,5 @@ int main(void) {
     CONF_ADD(tc, connecting_a_unix_datagram_port_to_nobody_fails_at_once);
     CONF_ADD(tc, a_unix_datagram_peer_that_has_gone_is_a_refusal);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

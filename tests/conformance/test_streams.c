@@ -534,6 +534,23 @@ CONF_CASE(a_paused_side_reads_what_came_before_a_reset_and_then_the_reset) {
     pair_fini(&p);
 }
 
+/* The peer has closed, and resets when it is written to. An end of stream that has come is not
+ * taken back by that (RFC 9293 is silent; Linux looks for the end before the error). */
+CONF_CASE(a_paused_side_reads_the_end_that_came_before_a_reset) {
+    WITH_PAIR(p);
+    p.s.on_made = do_pause;
+    p.c.on_made = hello_and_lose;
+    conf_pair(c, &p.f, &p.g);
+    expect(&p, "made lost:CONNECTION_DONE", "made");
+    do_hello(&p.s); /* nobody is there: RST */
+    conf_settle(c);
+    ck_assert_str_eq(p.s.log, "made");
+    dw_transport_resume_producing(p.s.protocol.transport);
+    conf_settle(c);
+    ck_assert_str_eq(p.s.log, "made data lost:CONNECTION_DONE");
+    pair_fini(&p);
+}
+
 static void pause_and_hello(side *s) {
     do_pause(s);
     do_hello(s);
@@ -718,6 +735,7 @@ static Suite *suite(void) {
     CONF_ADD(tc, a_paused_side_gets_nothing_and_everything_when_it_resumes);
     CONF_ADD(tc, a_paused_side_does_not_notice_that_its_peer_closed);
     CONF_ADD(tc, a_paused_side_reads_what_came_before_a_reset_and_then_the_reset);
+    CONF_ADD(tc, a_paused_side_reads_the_end_that_came_before_a_reset);
     CONF_ADD(tc, a_paused_side_notices_a_reset_when_it_writes);
     CONF_ADD(tc, a_push_producer_is_paused_above_65536_and_resumed_at_empty);
     CONF_ADD(tc, a_pull_producer_is_called_inside_register_and_once_per_empty_buffer);
@@ -731,9 +749,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite());
 }

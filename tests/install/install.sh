@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs a build tree to a prefix of its own and builds a small outside project against it, once
-# with CMake's find_package and once with pkg-config and plain cc, and runs what comes out:
+# with CMake's find_package and once with pkg-config and plain cc, and runs what comes out. Also
+# each installed header by itself, in C and in C++:
 #     install.sh SOURCE BUILD WORK
 set -eu
 source=$1 build=$2 work=$3
@@ -58,6 +59,32 @@ plain live drywire
 plain scenario drywire-sim
 plain unit drywire-check
 run_all "$work/plain"
+
+# Each header stands by itself and may come twice, in C11 and, where there is a compiler, in C++.
+# check_headers LANGUAGE COMPILER...
+check_headers() {
+    language=$1
+    shift
+    for header in "$prefix"/include/drywire/*.h; do
+        name=drywire/${header##*/}
+        # shellcheck disable=SC2046 # words
+        printf '#include <%s>\n#include <%s>\n' "$name" "$name" |
+            "$@" -x "$language" -fsyntax-only -Wall -Wextra -Wpedantic -Wshadow -Werror - \
+                $(pkg-config --cflags drywire drywire-check drywire-fuzz) ||
+            fail "$name does not stand by itself in $language"
+    done
+}
+check_headers c cc -std=c11
+if command -v c++ >/dev/null; then
+    check_headers c++ c++ -std=c++11
+    # shellcheck disable=SC2046 # words
+    c++ -std=c++20 -o "$work/plain/cxx" "$project/cxx.cc" \
+        $(pkg-config --cflags --libs drywire-sim) || fail "c++ with pkg-config drywire-sim"
+    "$work/plain/cxx" --jobs 1 >"$work/plain/cxx.log" 2>&1 ||
+        { cat "$work/plain/cxx.log"; fail "the scenario in C++"; }
+else
+    echo "left out: no C++ compiler here"
+fi
 
 # The example in README.md, as a reader would copy it.
 sed -n '/^```c$/,/^```$/{/^```/d;p;}' "$source/README.md" >"$work/plain/readme.c"

@@ -6,6 +6,7 @@
 #ifndef KV_SUPPORT_H
 #define KV_SUPPORT_H
 
+#include "../suite.h"
 #include "server.h"
 
 #include "drywire/test_transport.h"
@@ -51,12 +52,4 @@ static inline const char *bench_ask(bench *b, const char *request) {
     ck_assert_str_eq(bench_ask((bench_), (request)), (reply))
 
 /* Runs the suite as CTest wants it. */
-static inline int run_suite(Suite *suite) {
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
 #endif

@@ -30,6 +30,11 @@ else
         fail "$scenario: another oracle than $oracle found something"
     fi
 fi
+for run in "$work"/*.run; do
+    [ -e "$run" ] || continue
+    count=$(grep -c '^deviate' "$run" || true)
+    [ "$count" -le 3 ] || fail "$scenario: $count deviations after shrinking, more than 3"
+done
 if [ -n "$sentence" ]; then
     grep -q -- "$sentence" "$work/planted.log" || fail "$scenario: it does not say '$sentence'"
 fi

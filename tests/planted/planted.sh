@@ -36,5 +36,16 @@ for run; do
     done
     "$fixed" --replay "$run" --out "$work/fixed" >"$work/fixed.log" 2>&1 ||
         { cat "$work/fixed.log"; fail "the fixed program fails $run"; }
+
+    # The same from a file in which a hundred others stand, too.
+    { cat "$run"; awk 'BEGIN {
+        for (i = 101; i <= 200; i++) print "deviate link server>client-1 latency " i " 1us" }'
+    } | grep -v '^hash' >"$work/noisy.run"
+    status=0
+    "$buggy" --shrink "$work/noisy.run" --quiet >"$work/noisy.log" 2>&1 || status=$?
+    [ $status -eq 1 ] || { cat "$work/noisy.log"; fail "$run with others does not fail"; }
+    count=$(grep -c '^deviate' "$work/noisy.min.run" || true)
+    [ "$count" -le "$most" ] || fail "$run with others: $count deviations, not at most $most"
+    rm "$work/noisy.run" "$work/noisy.min.run"
     echo "planted: $(basename "$run"): $count deviations, $replays replays, gone when fixed"
 done

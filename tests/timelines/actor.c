@@ -189,6 +189,7 @@ void play_begin(play *p, const stage *with) {
         *who = (actor){.play = p, .index = old.index, .aware = old.aware};
         memcpy(who->name, old.name, sizeof(who->name));
         memcpy(who->address, old.address, sizeof(who->address));
+        memcpy(who->address6, old.address6, sizeof(who->address6));
     }
     for (unsigned i = 0; i < p->step_count; i++) {
         p->steps[i].done = false;

@@ -13,6 +13,10 @@
 
 #define THE_END "the play is over"
 
+enum { RULES_MAX = 8 };
+
+static rule rules[RULES_MAX];
+static size_t rule_count;
 static play *playing; /* a scenario's function gets nothing but its world */
 static char summary[SUMMARY_MAX];
 
@@ -88,6 +92,65 @@ static void dry_nagle(play *p) {
     dw_world_set_nagle(world_of(p), true);
 }
 
+static void dry_hold(play *p, actor *from, actor *to) {
+    dw_world_hold_one_way(world_of(p), from->host, to->host);
+}
+
+static void dry_release(play *p, actor *a, actor *b) {
+    dw_world_release(world_of(p), a->host, b->host);
+}
+
+static void dry_bandwidth(play *p, actor *a, actor *b, uint64_t bytes_per_second, size_t queue) {
+    dw_world_set_bandwidth(world_of(p), a->host, b->host, bytes_per_second);
+    dw_world_set_queue(world_of(p), a->host, b->host, queue);
+}
+
+static void dry_jitter(play *p, actor *a, actor *b, dw_time jitter) {
+    dw_world_set_jitter(world_of(p), a->host, b->host, jitter);
+}
+
+static void dry_loss(play *p, actor *a, actor *b, uint32_t per_million) {
+    dw_world_set_loss(world_of(p), a->host, b->host, per_million);
+}
+
+/* The rule as a user writes one: a function that looks at what is about to arrive. */
+static dw_verdict judge(dw_world *world, const dw_message *m, void *user) {
+    rule *r = user;
+    size_t len = strlen(r->text);
+    (void)world;
+    bool meant =
+        len > 0 ? m->kind == DW_MESSAGE_DATA && m->len == len && memcmp(m->data, r->text, len) == 0
+                : m->kind == DW_MESSAGE_DATAGRAM && --r->number == 0;
+    return meant ? r->verdict : (dw_verdict){.kind = DW_PASS};
+}
+
+static void dry_rule(play *p, const rule *r) {
+    if (rule_count < RULES_MAX) {
+        rules[rule_count] = *r;
+        dw_world_add_rule(world_of(p), NULL, r->to->host, judge, &rules[rule_count++]);
+    }
+}
+
+static void dry_name(play *p, const char *name, actor *first, actor *then) {
+    dw_name_answer answers[] = {{.addresses = {dw_host_address(first->host)}},
+                                {.addresses = {dw_host_address(then->host)}}};
+    dw_world_set_name(world_of(p), name, DW_FAMILY_ANY, answers, 2);
+}
+
+static void dry_clock(actor *who, clock_change change, int64_t amount) {
+    switch (change) {
+    case CLOCK_OFFSET:
+        dw_host_set_clock_offset(who->host, amount);
+        break;
+    case CLOCK_DRIFT:
+        dw_host_set_clock_drift(who->host, amount);
+        break;
+    case CLOCK_STEP:
+        dw_host_step_clock(who->host, amount);
+        break;
+    }
+}
+
 static const stage dry_stage = {
     .kill = dry_kill,
     .crash = dry_crash,
@@ -95,6 +158,14 @@ static const stage dry_stage = {
     .stall = dry_stall,
     .cut = dry_cut,
     .repair = dry_repair,
+    .hold = dry_hold,
+    .release = dry_release,
+    .bandwidth = dry_bandwidth,
+    .jitter = dry_jitter,
+    .loss = dry_loss,
+    .rule = dry_rule,
+    .name = dry_name,
+    .clock = dry_clock,
     .latency = dry_latency,
     .mtu = dry_mtu,
     .buffers = dry_buffers,
@@ -140,6 +211,7 @@ static void add_programs(dw_world *world) {
 static void scenario(dw_world *world) {
     play *p = playing;
     p->world = world;
+    rule_count = 0;
     add_programs(world);
     for (unsigned i = 0; i < p->actor_count; i++) {
         actor *who = &p->actors[i];

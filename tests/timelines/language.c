@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scenarios' language: one step a line, matched word by word against the patterns in verbs.c.
- * README.md has it for people.
+ * The scenarios' language: one step a line, matched word by word against the patterns in verbs.c
+ * and verbs_world.c. README.md has it for people.
  */
 #include "play.h"
 
@@ -165,6 +165,7 @@ static const char *read_hosts(play *p, const word *words, int count) {
         memcpy(who->name, words[i].text, sizeof(who->name));
         who->index = p->actor_count;
         snprintf(who->address, sizeof(who->address), "10.0.0.%u", who->index);
+        snprintf(who->address6, sizeof(who->address6), "fd00::a00:%x", who->index);
     }
     return NULL;
 }

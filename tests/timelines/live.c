@@ -25,13 +25,23 @@
 
 #if defined(__linux__)
 
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <sys/ioctl.h>
+
 /* How long nothing more must happen once all is as expected: an answer too many would show. */
 #define QUIET DW_MSEC(50)
 
 /* How long the kernel has for any scenario: a SYN that a fresh interface has lost comes again. */
 #define PATIENCE DW_SEC(10)
 
-static int router, inside; /* namespaces; `inside` is the one that the thread is in */
+/* Of a link with a bandwidth: what leaves it at once, and all that may ever wait. */
+enum { BUCKET = 1600, QUEUE_MAX = 10000000, HELD_TABLE = 100, PACKET_MAX = 65536 };
+
+static int router, inside;  /* namespaces; `inside` is the one that the thread is in */
+static int tunnel = -1;     /* packets of links that are held */
+static const char *lacking; /* what the page needs and this machine does not have */
+static bool has_ipv6;
 static uint64_t speed;
 static dw_time began;
 
@@ -81,7 +91,7 @@ static void enter(int ns) {
 
 /* A command in a namespace, and back again. */
 static bool DW_PRINTF(2, 3) in_ns(int ns, const char *format, ...) {
-    char command[400];
+    char command[600];
     va_list args;
     va_start(args, format);
     vsnprintf(command, sizeof(command), format, args);
@@ -105,6 +115,20 @@ static bool wire_up(const actor *who) {
            in_ns(who->ns,
                  "ip link set lo up && ip addr add 10.0.0.%u/32 dev e0 && ip link set e0 up"
                  " && ip route add 10.1.0.%u/32 dev e0 && ip route add default via 10.1.0.%u",
+                 n, n, n);
+}
+
+/* fd00::a00:N, and fd00:1::N, in the same way. */
+static bool wire_up_ipv6(const actor *who) {
+    unsigned n = who->index;
+    return in_ns(router,
+                 "ip addr add fd00:1::%x/128 dev r%u nodad 2>/dev/null"
+                 " && ip -6 route add fd00::a00:%x/128 dev r%u",
+                 n, n, n, n) &&
+           in_ns(who->ns,
+                 "ip addr add fd00::a00:%x/128 dev e0 nodad"
+                 " && ip -6 route add fd00:1::%x/128 dev e0"
+                 " && ip -6 route add default via fd00:1::%x dev e0",
                  n, n, n);
 }
 
@@ -141,17 +165,20 @@ static bool apply(const play *p, const char *compared) {
 
 static const char *set_up(play *p, const char *compared) {
     speed = 1;
+    lacking = NULL;
     if (!become_root() || (router = new_namespace()) < 0) {
         return "no right to make namespaces";
     }
     if (system("ip -V >/dev/null 2>&1") != 0) {
         return "no ip (iproute2)";
     }
+    has_ipv6 = set_sysctl(router, "net.ipv6.conf.all.forwarding=1");
     for (unsigned i = 0; i < p->actor_count; i++) {
         p->actors[i].ns = new_namespace();
         if (p->actors[i].ns < 0 || !wire_up(&p->actors[i])) {
             return "no virtual network";
         }
+        has_ipv6 = wire_up_ipv6(&p->actors[i]) && has_ipv6;
     }
     return apply(p, compared) ? NULL : "a sysctl cannot be set";
 }
@@ -162,6 +189,27 @@ static dw_time now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return DW_SEC(t.tv_sec) + t.tv_nsec;
+}
+
+/* A tun device of the router that a table of routes leads to; -1: there is none to be had. */
+static int open_tunnel(void) {
+    struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI};
+    int before = inside;
+    enter(router);
+    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    snprintf(request.ifr_name, sizeof(request.ifr_name), "held");
+    bool good = fd >= 0 && ioctl(fd, TUNSETIFF, &request) == 0;
+    enter(before);
+    set_sysctl(router, "net.ipv4.conf.all.rp_filter=0");
+    good = good && in_ns(router,
+                         "ip link set held up txqueuelen 10000 && ip route add default dev held "
+                         "table %d",
+                         HELD_TABLE);
+    set_sysctl(router, "net.ipv4.conf.held.rp_filter=0");
+    if (!good) {
+        lacking = "no tunnel (/dev/net/tun)";
+    }
+    return good ? fd : -1;
 }
 
 /* Packets that the router does not pass on; nobody hears of it. */
@@ -177,6 +225,31 @@ static void live_repair(play *p, actor *a, actor *b) {
           "ip rule del from %s to %s blackhole 2>/dev/null;"
           "ip rule del from %s to %s blackhole 2>/dev/null",
           a->address, b->address, b->address, a->address);
+}
+
+/* What is held goes into a tunnel of the router, whose other end is this program: it keeps the
+ * packets there, and puts them back in when the link is released. */
+static void live_hold(play *p, actor *from, actor *to) {
+    (void)p;
+    if (tunnel < 0) {
+        tunnel = open_tunnel();
+    }
+    in_ns(router, "ip rule add from %s to %s lookup %d", from->address, to->address, HELD_TABLE);
+}
+
+static void live_release(play *p, actor *a, actor *b) {
+    char packet[PACKET_MAX];
+    ssize_t len;
+    (void)p;
+    in_ns(router,
+          "ip rule del from %s to %s lookup %d 2>/dev/null;"
+          "ip rule del from %s to %s lookup %d 2>/dev/null",
+          a->address, b->address, HELD_TABLE, b->address, a->address, HELD_TABLE);
+    while (tunnel >= 0 && (len = read(tunnel, packet, sizeof(packet))) > 0) {
+        if (write(tunnel, packet, (size_t)len) != len) {
+            perror("tunnel");
+        }
+    }
 }
 
 static void live_kill(actor *who) {
@@ -263,6 +336,41 @@ static void live_descriptors(actor *who, size_t sockets) {
     (void)who, (void)sockets;
 }
 
+/* Varies by itself; only pages that are not compared ask for more. */
+static void live_jitter(play *p, actor *a, actor *b, dw_time jitter) {
+    (void)p, (void)a, (void)b, (void)jitter;
+}
+
+static void live_loss(play *p, actor *a, actor *b, uint32_t per_million) {
+    (void)p, (void)a, (void)b, (void)per_million;
+}
+
+static void live_rule(play *p, const rule *r) {
+    (void)p, (void)r;
+}
+
+static void live_name(play *p, const char *name, actor *first, actor *then) {
+    (void)p, (void)name, (void)first, (void)then;
+}
+
+static void live_clock(actor *who, clock_change change, int64_t amount) {
+    (void)who, (void)change, (void)amount;
+}
+
+/* A token bucket of one packet, towards each of them (tc-tbf(8)); behind it waits what a queue with
+ * that packet in it holds. */
+static void live_bandwidth(play *p, actor *a, actor *b, uint64_t bytes_per_second, size_t queue) {
+    const actor *ends[] = {a, b};
+    (void)p;
+    for (int i = 0; i < 2; i++) {
+        bool good =
+            in_ns(router, "tc qdisc replace dev r%u root tbf rate %llubit burst %d limit %zu",
+                  ends[i]->index, (unsigned long long)bytes_per_second * 8, BUCKET,
+                  queue > BUCKET ? queue - BUCKET : QUEUE_MAX);
+        lacking = good ? lacking : "no token bucket (tc-tbf(8))";
+    }
+}
+
 static void live_weather(play *p, const char *name) {
     (void)p, (void)name; /* only pages that are not compared have any */
 }
@@ -278,6 +386,14 @@ static const stage live_stage = {
     .stall = live_stall,
     .cut = live_cut,
     .repair = live_repair,
+    .hold = live_hold,
+    .release = live_release,
+    .bandwidth = live_bandwidth,
+    .jitter = live_jitter,
+    .loss = live_loss,
+    .rule = live_rule,
+    .name = live_name,
+    .clock = live_clock,
     .latency = live_latency,
     .mtu = live_mtu,
     .buffers = live_buffers,
@@ -424,6 +540,13 @@ int live_play(play *p, const char *compared, const char *expected, char *out, si
     begin(p);
     bool good = play_on(p, expected, out, size);
     end(p);
+    if (!good && !has_ipv6) {
+        lacking = "no IPv6";
+    }
+    if (lacking != NULL) {
+        snprintf(out, size, "%s", lacking);
+        return EXIT_SKIPPED;
+    }
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -76,7 +76,7 @@ typedef struct step {
     unsigned open_then[ACTORS_MAX];
 } step;
 
-/* ---- Actors: actor.c, verbs.c ---- */
+/* ---- Actors: actor.c, verbs.c; the world: verbs_world.c ---- */
 
 /* One connection. */
 struct talk {
@@ -91,9 +91,10 @@ struct talk {
 struct actor {
     play *play;
     char name[TEXT_MAX];
-    char address[DW_ADDRESS_TEXT_MAX]; /* 10.0.0.1 for the first, as hosts of a world have */
-    dw_reactor *reactor;               /* NULL: it is down */
-    unsigned index, life;              /* both from 1 */
+    char address[DW_ADDRESS_TEXT_MAX];  /* 10.0.0.1 for the first, as hosts of a world have */
+    char address6[DW_ADDRESS_TEXT_MAX]; /* fd00::a00:1 */
+    dw_reactor *reactor;                /* NULL: it is down */
+    unsigned index, life;               /* both from 1 */
     dw_client_factory factory;
     talk talks[TALKS_MAX];
     unsigned talk_count;
@@ -108,6 +109,7 @@ struct actor {
     size_t child_output;
     bool uses_child, child_ended;
     int child_status, child_signal;
+    dw_delayed_call alarm;
     bool aware;  /* of half closes: a step waits for the end of a stream */
     bool ending; /* killed or without power, perhaps inside one of its callbacks */
     /* Live. */
@@ -117,12 +119,30 @@ struct actor {
     void *host; /* dry: its dw_host */
 };
 
+/* What a rule of the scenario does; the functions behind them are in dry.c. */
+typedef struct rule {
+    dw_verdict verdict;
+    actor *to;
+    uint64_t number;     /* of datagrams: the how-manieth */
+    char text[TEXT_MAX]; /* of streams: what the message is; "" for any */
+} rule;
+
+typedef enum clock_change { CLOCK_OFFSET, CLOCK_DRIFT, CLOCK_STEP } clock_change;
+
 typedef struct stage {
     void (*kill)(actor *who);
     void (*crash)(actor *who);
     void (*start)(actor *who);
     void (*stall)(actor *who, dw_time duration);
     void (*cut)(play *p, actor *from, actor *to); /* one way */
+    void (*hold)(play *p, actor *from, actor *to);
+    void (*release)(play *p, actor *a, actor *b);
+    void (*bandwidth)(play *p, actor *a, actor *b, uint64_t bytes_per_second, size_t queue);
+    void (*jitter)(play *p, actor *a, actor *b, dw_time jitter);
+    void (*loss)(play *p, actor *a, actor *b, uint32_t per_million);
+    void (*rule)(play *p, const rule *r);
+    void (*name)(play *p, const char *name, actor *first, actor *then);
+    void (*clock)(actor *who, clock_change change, int64_t amount);
     void (*repair)(play *p, actor *a, actor *b);
     void (*latency)(play *p, actor *a, actor *b, dw_time latency);
     void (*mtu)(play *p, actor *a, actor *b, size_t mtu);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All that actors and the world can be told to do, one function for each, and the words for it.
- * Those of actors call the library as any program does.
+ * All that actors can be told to do, one function for each, and the words for it: they call the
+ * library as any program does. What the world can be told is in verbs_world.c.
  */
 #include "play.h"
 
@@ -92,6 +92,57 @@ static void connects_by_name(play *p, actor *who, talk *t, const argument *a) {
     connect_to(who, a->text, a->port, -1);
 }
 
+/* The same by the hosts' other addresses. */
+static void listens_by_ipv6(play *p, actor *who, talk *t, const argument *a) {
+    (void)p;
+    (void)t;
+    complain(who, "listen",
+             dw_reactor_listen_tcp(who->reactor, (uint16_t)a->number, &who->factory.base, 0,
+                                   "::", &who->port));
+}
+
+static void connects_by_ipv6(play *p, actor *who, talk *t, const argument *a) {
+    (void)t;
+    connect_to(who, p->actors[a->host % ACTORS_MAX].address6, a->port, -1);
+}
+
+/* ---- UNIX sockets of one host ---- */
+
+static void listens_unix(play *p, actor *who, talk *t, const argument *a) {
+    (void)p;
+    (void)t;
+    complain(who, "listen",
+             dw_reactor_listen_unix(who->reactor, a->text, &who->factory.base, 0, 0, &who->port));
+}
+
+static void connects_unix(play *p, actor *who, talk *t, const argument *a) {
+    (void)p;
+    (void)t;
+    complain(who, "connect",
+             dw_reactor_connect_unix(who->reactor, a->text, &who->factory, -1, NULL));
+}
+
+static void opens_unix(play *p, actor *who, talk *t, const argument *a) {
+    (void)p;
+    (void)t;
+    who->uses_datagrams = true;
+    complain(who, "listen",
+             dw_reactor_listen_unix_datagram(who->reactor, a->text, &who->ear, DW_UDP_PAYLOAD_MAX,
+                                             0, NULL));
+}
+
+static void sends_unix(play *p, actor *who, talk *t, const argument *a) {
+    dw_address to;
+    (void)p;
+    (void)t;
+    if (!complain(who, "address", dw_address_unix(&to, a[1].text))) {
+        ssize_t n = dw_datagram_write(who->ear.transport, a[0].text, a[0].len, &to);
+        complain(who, "write", n < 0 ? (int)n : 0);
+    }
+}
+
+/* ---- Bytes ---- */
+
 static void writes(play *p, actor *who, talk *t, const argument *a) {
     (void)p;
     (void)who;
@@ -132,6 +183,15 @@ static void opens_udp(play *p, actor *who, talk *t, const argument *a) {
                                    DW_UDP_PAYLOAD_MAX, NULL));
 }
 
+static void opens_udp_by_ipv6(play *p, actor *who, talk *t, const argument *a) {
+    (void)p;
+    (void)t;
+    who->uses_datagrams = true;
+    complain(who, "listen_udp",
+             dw_reactor_listen_udp(who->reactor, (uint16_t)a->number, &who->ear,
+                                   "::", DW_UDP_PAYLOAD_MAX, NULL));
+}
+
 static void connects_udp(play *p, actor *who, talk *t, const argument *a) {
     (void)t;
     complain(who, "connect", dw_datagram_connect(who->ear.transport, host_text(p, a), a->port));
@@ -141,6 +201,14 @@ static void send_to(play *p, actor *who, const void *data, size_t len, const arg
     dw_address address = address_of(p, to);
     bool connected = dw_datagram_peer(who->ear.transport).kind != DW_ADDRESS_NONE;
     ssize_t n = dw_datagram_write(who->ear.transport, data, len, connected ? NULL : &address);
+    complain(who, "write", n < 0 ? (int)n : 0);
+}
+
+static void sends_by_ipv6(play *p, actor *who, talk *t, const argument *a) {
+    dw_address to = {0};
+    (void)t;
+    dw_address_parse(&to, p->actors[a[1].host % ACTORS_MAX].address6, a[1].port);
+    ssize_t n = dw_datagram_write(who->ear.transport, a[0].text, a[0].len, &to);
     complain(who, "write", n < 0 ? (int)n : 0);
 }
 
@@ -242,6 +310,29 @@ static void chooses(play *p, actor *who, talk *t, const argument *a) {
                    (unsigned)dw_choose(who->reactor, a[0].text, (uint32_t)a[1].number));
 }
 
+/* Wall clock and monotonic clock, since the run began, in milliseconds; a world's wall clocks begin
+ * at 2026-01-01T00:00:00Z. */
+static void tell_time(void *user) {
+    actor *who = user;
+    dw_time wall = dw_reactor_wall_clock(who->reactor) - DW_SEC(1767225600);
+    dw_reactor_log(who->reactor, "the wall clock shows %lld ms, the other %lld ms",
+                   (long long)(wall / DW_MSEC(1)),
+                   (long long)(dw_reactor_now(who->reactor) / DW_MSEC(1)));
+}
+
+static void tells_time(play *p, actor *who, talk *t, const argument *a) {
+    (void)p;
+    (void)t;
+    (void)a;
+    tell_time(who);
+}
+
+static void tells_time_in(play *p, actor *who, talk *t, const argument *a) {
+    (void)p;
+    (void)t;
+    dw_reactor_call_later(who->reactor, &who->alarm, a->time, tell_time, who);
+}
+
 static void is_killed(play *p, actor *who, talk *t, const argument *a) {
     (void)t;
     (void)a;
@@ -273,6 +364,12 @@ const verb actor_verbs[] = {
     {"connects to %a within %t", false, connects_within},
     {"connects to %a %n times", false, connects_often},
     {"connects by name to %a", false, connects_by_name},
+    {"listens on %n by ipv6", false, listens_by_ipv6},
+    {"connects to %a by ipv6", false, connects_by_ipv6},
+    {"listens at unix %s", false, listens_unix},
+    {"connects to unix %s", false, connects_unix},
+    {"opens unix datagrams %s", false, opens_unix},
+    {"sends %s to unix %s", false, sends_unix},
     {"writes %s", true, writes},
     {"writes %n bytes", true, writes_bytes},
     {"closes", true, closes},
@@ -283,6 +380,8 @@ const verb actor_verbs[] = {
     {"sets no-delay", true, sets_no_delay},
     {"sets keep-alive", true, sets_keep_alive},
     {"opens udp %n", false, opens_udp},
+    {"opens udp %n by ipv6", false, opens_udp_by_ipv6},
+    {"sends %s to %a by ipv6", false, sends_by_ipv6},
     {"connects udp to %a", false, connects_udp},
     {"sends %s to %a", false, sends},
     {"sends %n bytes to %a", false, sends_bytes},
@@ -297,101 +396,11 @@ const verb actor_verbs[] = {
     {"closes its child's stdin", false, closes_stdin},
     {"sends its child %s", false, signals_child},
     {"chooses %s of %n", false, chooses},
+    {"tells the time", false, tells_time},
+    {"tells the time in %t", false, tells_time_in},
     {"is killed", false, is_killed},
     {"loses power", false, loses_power},
     {"starts again", false, starts_again},
     {"stalls for %t", false, stalls},
-    {NULL, false, NULL},
-};
-
-/* ---- The world ---- */
-
-static void link_takes(play *p, actor *who, talk *t, const argument *a) {
-    (void)who;
-    (void)t;
-    p->stage->latency(p, &p->actors[a[0].host], &p->actors[a[1].host], a[2].time);
-}
-
-static void link_carries(play *p, actor *who, talk *t, const argument *a) {
-    (void)who;
-    (void)t;
-    p->stage->mtu(p, &p->actors[a[0].host], &p->actors[a[1].host], a[2].number);
-}
-
-static void link_cut(play *p, actor *who, talk *t, const argument *a) {
-    (void)who;
-    (void)t;
-    p->stage->cut(p, &p->actors[a[0].host], &p->actors[a[1].host]);
-    p->stage->cut(p, &p->actors[a[1].host], &p->actors[a[0].host]);
-}
-
-static void link_cut_one_way(play *p, actor *who, talk *t, const argument *a) {
-    (void)who;
-    (void)t;
-    p->stage->cut(p, &p->actors[a[0].host], &p->actors[a[1].host]);
-}
-
-static void link_repaired(play *p, actor *who, talk *t, const argument *a) {
-    (void)who;
-    (void)t;
-    p->stage->repair(p, &p->actors[a[0].host], &p->actors[a[1].host]);
-}
-
-static void buffers(play *p, actor *who, talk *t, const argument *a) {
-    (void)who;
-    (void)t;
-    p->stage->buffers(p, a[0].number, a[1].number);
-}
-
-static void datagram_buffers(play *p, actor *who, talk *t, const argument *a) {
-    (void)who;
-    (void)t;
-    p->stage->datagram_buffer(p, a->number);
-}
-
-static void keep_alive(play *p, actor *who, talk *t, const argument *a) {
-    (void)who;
-    (void)t;
-    p->stage->keep_alive(p, a[0].time, a[1].time, (unsigned)a[2].number);
-}
-
-static void ports(play *p, actor *who, talk *t, const argument *a) {
-    (void)who;
-    (void)t;
-    p->stage->ports(&p->actors[a[0].host], (uint16_t)a[1].number, (uint16_t)a[2].number);
-}
-
-static void descriptors(play *p, actor *who, talk *t, const argument *a) {
-    (void)who;
-    (void)t;
-    p->stage->descriptors(&p->actors[a[0].host], a[1].number);
-}
-
-static void weather(play *p, actor *who, talk *t, const argument *a) {
-    (void)who;
-    (void)t;
-    p->stage->weather(p, a->text);
-}
-
-static void nagle(play *p, actor *who, talk *t, const argument *a) {
-    (void)who;
-    (void)t;
-    (void)a;
-    p->stage->nagle(p);
-}
-
-const verb world_verbs[] = {
-    {"link %h and %h takes %t", false, link_takes},
-    {"link %h and %h carries %n bytes at most", false, link_carries},
-    {"link %h and %h is cut", false, link_cut},
-    {"link %h to %h is cut", false, link_cut_one_way},
-    {"link %h and %h is repaired", false, link_repaired},
-    {"buffers hold %n bytes to send and %n received", false, buffers},
-    {"buffers of datagrams hold %n bytes", false, datagram_buffers},
-    {"keep-alive begins after %t and asks every %t %n times", false, keep_alive},
-    {"host %h connects from ports %n to %n", false, ports},
-    {"weather is %s", false, weather},
-    {"nagle is on", false, nagle},
-    {"host %h has room for %n sockets", false, descriptors},
     {NULL, false, NULL},
 };

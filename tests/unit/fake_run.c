@@ -5,6 +5,8 @@
  */
 #include "fake_run.h"
 
+#include <drywire/network.h>
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +31,7 @@ typedef struct counter {
 struct dw_world {
     const sim_source *source;
     const sim_run_options *options;
+    const char *weather;
     sim_outcome *outcome;
     counter counters[DRAWS_MAX];
     size_t counter_count;
@@ -248,7 +251,22 @@ void sim_run(sim_runner *runner, const dw_scenario *scenario, const sim_source *
     if (source->kind == SIM_LIST) {
         index_list(w);
     }
+    w->weather = scenario->weather;
+    if (scenario->weather != NULL) {
+        char text[LINE_MAX_BYTES];
+        snprintf(text, sizeof(text), "weather %s", scenario->weather);
+        trace_add(w, false, text);
+    }
     scenario->run(w);
+}
+
+const char *fake_weather(const dw_world *world) {
+    return world->weather != NULL ? world->weather : "";
+}
+
+const char *const *dw_world_weather_names(void) {
+    static const char *const names[] = {"calm", "wan", "fog", NULL};
+    return names;
 }
 
 const sim_list *sim_runner_taken(sim_runner *runner) {

@@ -21,6 +21,9 @@ void fake_note(dw_world *world, const char *format, ...) DW_PRINTF(2, 3);
 /* The run has failed; the first one counts. */
 void fake_fail(dw_world *world, const char *oracle, const char *where, const char *message);
 
+/* The weather that the run is played in; "" for none. There are calm, wan and fog. */
+const char *fake_weather(const dw_world *world);
+
 /* One of each way in which a run can end: fake_scenarios.c. */
 extern const dw_scenario fake_scenarios[];
 extern const size_t fake_scenario_count;

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -130,6 +131,25 @@ static void chatty(dw_world *w) {
     }
 }
 
+/* One cut is wrong, in fog. */
+static void foggy(dw_world *w) {
+    for (int i = 0; i < 5; i++) {
+        if (fake_draw(w, "a:1>b:2", "cut", 12) == 7 && i == 2 &&
+            strcmp(fake_weather(w), "fog") == 0) {
+            fake_fail(w, "contract", "lamp", "who is cut in fog is seen");
+        }
+        fake_pass(w, DW_MSEC(1));
+    }
+}
+
+/* While the runner runs there is Bazel's file. */
+static void looks_for_exit_file(dw_world *w) {
+    const char *path = getenv("DRYWIRE_TEST_EXIT_FILE");
+    if (path != NULL && access(path, F_OK) == 0) {
+        fake_fail(w, "always", "file", "the file is there");
+    }
+}
+
 const dw_scenario fake_scenarios[] = {
     {.name = "steady", .run = steady, .seeds = 200},
     {.name = "pair", .run = pair, .seeds = 300},
@@ -143,5 +163,8 @@ const dw_scenario fake_scenarios[] = {
     {.name = "never", .run = never},
     {.name = "calm_fails", .run = calm_fails},
     {.name = "chatty", .run = chatty},
+    {.name = "foggy", .run = foggy, .seeds = 300, .kinds = "cut"},
+    {.name = "looks_for_exit_file", .run = looks_for_exit_file},
+    {.name = "own_fog", .run = foggy, .seeds = 300, .kinds = "cut", .weather = "fog"},
 };
 const size_t fake_scenario_count = sizeof(fake_scenarios) / sizeof(fake_scenarios[0]);

@@ -7,6 +7,8 @@
 #ifndef DRYWIRE_TESTS_FRAMING_RIG_H
 #define DRYWIRE_TESTS_FRAMING_RIG_H
 
+#include "../suite.h"
+
 #include <check.h>
 #include <drywire/framing.h>
 #include <drywire/sim.h>
@@ -134,14 +136,6 @@ static inline size_t rig_endless(dw_protocol *made, const dw_framing *framing, c
                  : dw_error_name(dw_test_transport_reason(rig_test)));
     dw_test_transport_free(rig_test);
     return most;
-}
-
-static inline int rig_main(Suite *suite) {
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef DRYWIRE_TESTS_RUNNER_RIG_H
 #define DRYWIRE_TESTS_RUNNER_RIG_H
 
+#include "../suite.h"
 #include "fake_run.c"
 #include "fake_scenarios.c"
 
@@ -57,6 +58,12 @@ static void clear_environment(void) {
         "TEST_UNDECLARED_OUTPUTS_DIR",
         "TESTBRIDGE_TEST_ONLY",
         "TEST_RANDOM_SEED",
+        "TEST_RUN_NUMBER",
+        "TEST_TIMEOUT",
+        "TEST_PREMATURE_EXIT_FILE",
+        "DRYWIRE_REPLAY",
+        "DRYWIRE_OUT",
+        "DRYWIRE_WEATHER",
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         unsetenv(names[i]);

@@ -128,4 +128,11 @@ static inline void two_init(two_ears *t, dw_world *w) {
     ear_listen(&t->client, t->client_host, 5000);
 }
 
+/* The client says it to the server so many times. */
+static inline void two_say(two_ears *t, unsigned times, const char *text) {
+    for (unsigned i = 0; i < times; i++) {
+        ear_say(&t->client, text, "10.0.0.1", 53);
+    }
+}
+
 #endif

@@ -10,6 +10,8 @@
 #ifndef DRYWIRE_TESTS_SIM_SUPPORT_H
 #define DRYWIRE_TESTS_SIM_SUPPORT_H
 
+#include "../suite.h"
+
 #include <check.h>
 #include <drywire/sim.h>
 #include <run.h>
@@ -94,6 +96,24 @@ static inline void deviate(sim_list *list, const char *who, const char *what, ui
     snprintf(d.who, sizeof(d.who), "%s", who);
     snprintf(d.what, sizeof(d.what), "%s", what);
     ck_assert(sim_list_add(list, &d));
+}
+
+/* Plays it once for each allocation of a host, which fails, until there are no more. Returns how
+ * many there are; each must leave nothing, which the oracle of leaks looks after. */
+static inline unsigned fail_each_allocation(void (*life)(dw_world *w), const char *who) {
+    unsigned nth = 0;
+    for (bool taken = true; taken;) {
+        sim_list list = {0};
+        played p;
+        deviate(&list, who, "alloc", ++nth, 1);
+        play(life, listed(&list), true, &p);
+        expect_good(&p);
+        taken = p.taken.count == 1;
+        played_free(&p);
+        sim_list_free(&list);
+        ck_assert_uint_lt(nth, 100);
+    }
+    return nth - 1;
 }
 
 static inline bool same_deviation(const sim_deviation *a, const sim_deviation *b) {
@@ -481,16 +501,6 @@ static inline void busy(dw_world *w) {
         busy_clients[i].s.on_lost = busy_clients[i].s.on_failed = NULL;
         dw_delayed_call_cancel(&busy_clients[i].again);
     }
-}
-
-/* ---- Main ---- */
-
-static inline int run_suite(Suite *suite) {
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 #endif

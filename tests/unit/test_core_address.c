@@ -219,5 +219,5 @@ int main(void) {
     tcase_add_test(tc, the_host_alone_has_neither_brackets_nor_port);
     tcase_add_test(tc, every_text_fits_and_a_small_buffer_cuts_it);
     tcase_add_test(tc, addresses_are_equal_in_kind_host_port_and_scope);
-    return run_suite(tc);
+    return run_case(tc);
 }

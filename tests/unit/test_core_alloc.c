@@ -96,5 +96,5 @@ int main(void) {
     tcase_add_test(tc, resize_of_null_is_an_allocation_and_a_failed_one_keeps_the_block);
     tcase_add_test(tc, a_failed_allocation_is_null);
     tcase_add_test(tc, libc_is_an_allocator);
-    return run_suite(tc);
+    return run_case(tc);
 }

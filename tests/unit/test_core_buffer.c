@@ -130,5 +130,5 @@ int main(void) {
     tcase_add_test(tc, a_buffer_too_small_stays_in_the_pool);
     tcase_add_test(tc, the_pool_is_small);
     tcase_add_test(tc, a_buffer_that_never_empties_does_not_grow_without_bound);
-    return run_suite(tc);
+    return run_case(tc);
 }

@@ -463,6 +463,125 @@ START_TEST(a_held_connector_that_ended_inside_connect_is_handed_out) {
 }
 END_TEST
 
+/* drywire/connector.h: what was asked for is good for every attempt, wherever the text ends. */
+START_TEST(the_local_address_is_that_of_every_attempt) {
+    static const char *const hosts[] = {"::", "::1", "10.0.0.1", "192.0.2.1", "2001:db8::1"};
+    dw_address own;
+    g.on_failed = connect_again;
+    dw_address_parse(&own, _i % 2 == 0 ? "198.51.100.1" : "2001:db8::99", 7);
+    ck_assert_int_eq(
+        dw_reactor_connect_tcp(&f->reactor, hosts[_i / 2], 80, &g.client, 0, &own, NULL), 0);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        fake_settle(f);
+        ck_assert_int_eq(memcmp(&f->bound, &own, sizeof(own)), 0);
+        ck_assert_str_eq(dw_connector_host(g.connector), hosts[_i / 2]);
+        f->bound = (dw_address){0};
+        decide(attempt, ECONNREFUSED);
+    }
+}
+END_TEST
+
+/* ---- What a client has beside its connection ---- */
+
+/* It is there a million times: a transport and a connector, and nothing of the attempt. */
+START_TEST(an_idle_client_is_two_blocks) {
+    connect_to("192.0.2.1", -1, NULL);
+    fake_settle(f);
+    decide(0, 0);
+    ck_assert_str_eq(r.log, "made");
+    ck_assert_uint_eq(f->blocks, 2);
+}
+END_TEST
+
+static void produce(rec *self) {
+    ck_assert_int_eq(dw_transport_set_write_limits(rec_transport(self), 0, 1), 0);
+    ck_assert_int_eq(dw_transport_register_producer(rec_transport(self), &self->producer, true), 0);
+}
+
+static void end_inside(rec *self) {
+    dw_transport *t = rec_transport(self);
+    dw_transport_lose_connection(t);
+    ck_assert_ptr_null(rec_transport(self)); /* it was over at once */
+    ck_assert_uint_eq(dw_transport_buffered(t), 0);
+    dw_transport_unregister_producer(t);
+    dw_transport_write(t, "late", 4);
+}
+
+/* The connection ends inside a callback of its own, and the connector is gone, or tries again,
+ * before that returns; the transport is not gone yet. */
+START_TEST(a_connection_outlives_its_connector) {
+    dw_protocol_init(&r.protocol, &rec_aware_class);
+    r.on_made = _i % 2 == 0 ? produce : NULL;
+    r.on_data = end_inside;
+    g.on_lost = _i >= 2 ? connect_again : NULL;
+    connect_to("192.0.2.1", -1, NULL);
+    fake_settle(f);
+    decide(0, 0);
+    dw_transport_lose_write_connection(rec_transport(&r));
+    fake_settle(f);
+    fake_receive(f, 0, "x", 1);
+    fake_settle(f);
+    ck_assert_str_eq(r.log, _i % 2 == 0 ? "made write-lost data stop lost:CONNECTION_DONE"
+                                        : "made write-lost data lost:CONNECTION_DONE");
+    expect(_i >= 2 ? "start connecting build lost:CONNECTION_DONE again connecting returned"
+                   : "start connecting build lost:CONNECTION_DONE stop");
+    ck_assert_uint_eq(f->blocks, _i >= 2 ? 3 : 0); /* a transport, its connector, its attempt */
+}
+END_TEST
+
+static void produce_unlimited(rec *self) {
+    dw_transport_register_producer(rec_transport(self), &self->producer, true);
+}
+
+/* The marks of producer.h are 65,536 and 0 until the program says otherwise: of this connection. */
+START_TEST(the_next_connection_has_marks_and_bytes_of_its_own) {
+    static rec second;
+    rec_init(&second, f);
+    g.next[1] = &second.protocol;
+    r.on_made = produce;
+    second.on_made = produce_unlimited;
+    g.on_lost = connect_again;
+    connect_to("192.0.2.1", -1, NULL);
+    fake_settle(f);
+    decide(0, 0);
+    f->sockets[0].room = 1;
+    rec_write(&r, "abc");
+    fake_settle(f);
+    ck_assert_str_eq(r.log, "made pause");
+    f->sockets[0].in_error = ECONNRESET;
+    fake_ready(f, 0, DW_READABLE);
+    ck_assert_str_eq(r.log, "made pause stop lost:CONNECTION_LOST");
+    fake_settle(f);
+    decide(1, 0);
+    ck_assert_uint_eq(dw_transport_buffered(rec_transport(&second)), 0);
+    rec_write(&second, "defg");
+    fake_settle(f);
+    ck_assert_str_eq(second.log, "made");
+    ck_assert(fake_sent(f, 1, "defg"));
+}
+END_TEST
+
+/* The reactor's end with all of that in use; teardown finds what it leaves. */
+START_TEST(the_reactor_ends_with_clients_in_every_state) {
+    r.on_made = _i == 3 ? produce : NULL;
+    f->fail_in = _i == 0 ? 2 : 0; /* the attempt */
+    begin("192.0.2.1");
+    if (_i >= 2) {
+        fake_settle(f);
+    }
+    if (_i >= 3) {
+        decide(0, 0);
+        f->sockets[0].room = 0;
+        rec_write(&r, "never sent");
+        fake_settle(f);
+    }
+    if (_i == 5) {
+        dw_transport_fail(rec_transport(&r), &(dw_reason){DW_APP_ERROR, 0, "text"});
+    }
+    ck_assert_uint_eq(f->fails, _i == 0);
+}
+END_TEST
+
 /* ---- Names ---- */
 
 static void answer(int error, size_t count) {
@@ -600,6 +719,93 @@ START_TEST(every_allocation_may_fail) {
 }
 END_TEST
 
+/* Without memory to begin with. */
+static dw_connector *starve(rec_factory *factory) {
+    dw_connector *connector = NULL;
+    f->fail_in = 2;
+    ck_assert_int_eq(
+        dw_reactor_connect_tcp(&f->reactor, "192.0.2.1", 80, &factory->client, 0, NULL, &connector),
+        0);
+    ck_assert_uint_eq(f->fail_in, 0);
+    return connector;
+}
+
+static void say_first(rec_factory *factory) {
+    say(factory->log, "first");
+}
+
+static void say_second(rec_factory *factory) {
+    say(factory->log, "second");
+}
+
+/* As every outcome: later. One after the other, each in a turn of its own. */
+START_TEST(attempts_without_memory_fail_later_and_in_order) {
+    rec_factory h;
+    rec_factory_init(&h, f, NULL);
+    h.log = g.log;
+    g.on_failed = say_first;
+    h.on_failed = say_second;
+    starve(&g);
+    starve(&h);
+    expect("start connecting start connecting");
+    ck_assert_uint_eq(dw_reactor_count(&f->reactor).connecting, 2);
+    dw_reactor_turn(&f->reactor);
+    expect("start connecting start connecting failed:NO_MEMORY first stop");
+    ck_assert_int_eq(g.reason.sys_errno, ENOMEM);
+    dw_reactor_turn(&f->reactor);
+    expect("start connecting start connecting failed:NO_MEMORY first stop "
+           "failed:NO_MEMORY second stop");
+    ck_assert_uint_eq(dw_reactor_count(&f->reactor).delayed_calls, 0);
+    ck_assert_uint_eq(f->blocks, 0);
+}
+END_TEST
+
+static void starve_again(rec_factory *factory) {
+    say(factory->log, "first");
+    f->fail_in = 1;
+    ck_assert_int_eq(dw_connector_connect(factory->connector), 0);
+}
+
+/* Who tries again at once does not keep the others from hearing of theirs. */
+START_TEST(an_attempt_that_starves_again_goes_to_the_end) {
+    rec_factory h;
+    rec_factory_init(&h, f, NULL);
+    h.log = g.log;
+    g.on_started = h.on_started = NULL;
+    g.on_failed = starve_again;
+    h.on_failed = say_second;
+    starve(&g);
+    starve(&h);
+    dw_reactor_turn(&f->reactor);
+    dw_reactor_turn(&f->reactor);
+    dw_reactor_turn(&f->reactor);
+    expect("start connecting start connecting failed:NO_MEMORY first connecting "
+           "failed:NO_MEMORY second stop failed:NO_MEMORY first connecting");
+    g.on_failed = NULL;
+    fake_settle(f);
+    ck_assert_uint_eq(f->blocks, 0);
+}
+END_TEST
+
+/* Given up before it was told, or by the reactor's stop: nothing is left to run. */
+START_TEST(a_starved_attempt_can_be_given_up) {
+    rec_factory h;
+    rec_factory_init(&h, f, NULL);
+    dw_connector *first = starve(&g);
+    if (_i == 1) {
+        starve(&h);
+    }
+    ck_assert_int_eq(dw_connector_stop_connecting(first), 0);
+    expect("start connecting failed:USER_ERROR stop");
+    ck_assert_uint_eq(dw_reactor_count(&f->reactor).delayed_calls, _i == 1);
+    fake_settle(f);
+    expect("start connecting failed:USER_ERROR stop");
+    ck_assert_str_eq(h.log, _i == 1 ? "start connecting failed:NO_MEMORY stop" : "");
+    ck_assert_uint_eq(dw_reactor_count(&f->reactor).delayed_calls, 0);
+    ck_assert_uint_eq(f->blocks, 0);
+}
+END_TEST
+
 int main(void) {
     TCase *tc = tcase_create("core connector");
     tcase_add_checked_fixture(tc, setup, teardown);
@@ -629,6 +835,11 @@ int main(void) {
     tcase_add_test(tc, the_last_release_inside_a_callback_frees_after_it);
     tcase_add_test(tc, a_connector_that_nobody_holds_is_freed_when_its_connection_is_lost);
     tcase_add_test(tc, a_held_connector_that_ended_inside_connect_is_handed_out);
+    tcase_add_loop_test(tc, the_local_address_is_that_of_every_attempt, 0, 10);
+    tcase_add_test(tc, an_idle_client_is_two_blocks);
+    tcase_add_loop_test(tc, a_connection_outlives_its_connector, 0, 4);
+    tcase_add_test(tc, the_next_connection_has_marks_and_bytes_of_its_own);
+    tcase_add_loop_test(tc, the_reactor_ends_with_clients_in_every_state, 0, 6);
     tcase_add_test(tc, a_name_is_looked_up_and_tried_address_by_address);
     tcase_add_test(tc, when_every_address_fails_the_last_error_is_told);
     tcase_add_loop_test(tc, a_name_without_addresses_is_a_look_up_failure, 0, 3);
@@ -637,5 +848,8 @@ int main(void) {
     tcase_add_test(tc, wrong_arguments_are_refused_and_touch_nothing);
     tcase_add_test(tc, the_host_is_copied);
     tcase_add_loop_test(tc, every_allocation_may_fail, 0, 16);
-    return run_suite(tc);
+    tcase_add_test(tc, attempts_without_memory_fail_later_and_in_order);
+    tcase_add_test(tc, an_attempt_that_starves_again_goes_to_the_end);
+    tcase_add_loop_test(tc, a_starved_attempt_can_be_given_up, 0, 2);
+    return run_case(tc);
 }

@@ -63,5 +63,5 @@ int main(void) {
     tcase_add_test(tc, what_is_no_error_has_a_text_all_the_same);
     tcase_add_test(tc, a_reason_is_its_kind_then_its_text_then_the_systems_word);
     tcase_add_test(tc, a_reason_is_cut_to_the_buffer);
-    return run_suite(tc);
+    return run_case(tc);
 }

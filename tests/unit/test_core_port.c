@@ -336,5 +336,5 @@ int main(void) {
     tcase_add_test(tc, a_factory_may_free_itself_when_it_is_stopped);
     tcase_add_test(tc, one_stop_too_many_is_forgiven);
     tcase_add_test(tc, at_shutdown_a_port_that_is_stopping_is_done_once);
-    return run_suite(tc);
+    return run_case(tc);
 }

@@ -183,6 +183,18 @@ START_TEST(the_defaults_are_three_pipes_and_argv_0) {
 }
 END_TEST
 
+/* Twisted's ProcessProtocol.makeConnection, which a test of a protocol calls itself. */
+START_TEST(a_protocol_needs_no_child_to_be_told_that_it_has_one) {
+    job alone = {.log = ""};
+    dw_process *none = (dw_process *)&alone; /* only handed on */
+    dw_process_protocol_init(&alone.protocol, &job_class);
+    ck_assert_ptr_null(alone.protocol.transport);
+    dw_process_protocol_make_connection(&alone.protocol, none);
+    ck_assert_ptr_eq(alone.protocol.transport, none);
+    ck_assert_str_eq(alone.log, "made");
+}
+END_TEST
+
 START_TEST(a_wire_without_children_says_so) {
     begin();
     wire.spawn = NULL;
@@ -509,6 +521,7 @@ static Suite *suite(void) {
     Suite *suite = suite_create("core: processes");
     TCase *tc = tcase_create("processes");
     tcase_add_test(tc, the_defaults_are_three_pipes_and_argv_0);
+    tcase_add_test(tc, a_protocol_needs_no_child_to_be_told_that_it_has_one);
     tcase_add_test(tc, a_wire_without_children_says_so);
     tcase_add_test(tc, a_wire_that_cannot_spawn_leaves_nothing);
     tcase_add_test(tc, each_allocation_of_spawn_may_fail);
@@ -533,9 +546,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite());
 }

@@ -630,5 +630,5 @@ int main(void) {
     tcase_add_test(tc, free_of_a_reactor_that_is_not_the_programs_breaks_the_contract);
     tcase_add_test(tc, log_lines_go_to_the_programs_function_and_are_cut);
     tcase_add_test(tc, choices_below_two_are_not_asked_for);
-    return run_suite(tc);
+    return run_case(tc);
 }

@@ -467,5 +467,5 @@ int main(void) {
     tcase_add_loop_test(tc, a_reactor_that_stops_fails_its_lookups, 0, 3);
     tcase_add_loop_test(tc, a_reactor_that_goes_forgets_its_lookups, 0, 2);
     tcase_add_loop_test(tc, the_memory_may_go_inside_the_callbacks, 0, 2);
-    return run_suite(tc);
+    return run_case(tc);
 }

@@ -436,5 +436,5 @@ int main(void) {
     TCase *tc = tcase_create("core soak");
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, any_verb_in_any_callback, 0, SOAK_RUNS);
-    return run_suite(tc);
+    return run_case(tc);
 }

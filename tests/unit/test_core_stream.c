@@ -135,6 +135,96 @@ START_TEST(a_send_that_fails_in_the_flush_is_connection_lost_later) {
 }
 END_TEST
 
+static void fail_a_write(int error) {
+    f->sockets[a].send_error = error;
+    rec_write(&r, "x");
+    dw_reactor_turn_calls(&f->reactor); /* the flush, not what follows it */
+    ck_assert_uint_eq(f->sockets[a].sends, 1);
+    ck_assert_str_eq(r.log, "made");
+}
+
+/* Twisted reads before it writes (its poll reactor's _doReadOrWrite), so what the peer sent before
+ * it closed is not lost to a write that fails. */
+START_TEST(what_has_come_is_read_before_a_failed_send_is_told) {
+    const int errors[] = {EPIPE, ECONNRESET};
+    fail_a_write(errors[_i]);
+    f->sockets[a].in = (const uint8_t *)"last";
+    f->sockets[a].in_len = 4;
+    fake_settle(f);
+    ck_assert_str_eq(r.log, "made data lost:CONNECTION_LOST");
+    ck_assert_int_eq(r.reason.sys_errno, errors[_i]);
+}
+END_TEST
+
+START_TEST(an_end_that_has_come_is_read_before_a_broken_pipe_is_told) {
+    fail_a_write(EPIPE);
+    f->sockets[a].in_end = true;
+    fake_settle(f);
+    ck_assert_str_eq(r.log, "made lost:CONNECTION_DONE");
+}
+END_TEST
+
+/* The write took the error from the socket (SO_ERROR, socket(7)); the reader would have had it. */
+START_TEST(the_end_that_a_reset_leaves_behind_is_none) {
+    fail_a_write(ECONNRESET);
+    f->sockets[a].in_end = true;
+    fake_settle(f);
+    ck_assert_str_eq(r.log, "made lost:CONNECTION_LOST");
+}
+END_TEST
+
+START_TEST(who_does_not_read_hears_of_the_failed_send_alone) {
+    fail_a_write(EPIPE);
+    pause_it(&r);
+    f->sockets[a].in_end = true;
+    fake_settle(f);
+    ck_assert_str_eq(r.log, "made lost:CONNECTION_LOST");
+}
+END_TEST
+
+static void abort_it(rec *self) {
+    dw_transport_abort_connection(rec_transport(self));
+}
+
+START_TEST(an_abort_before_a_failed_send_is_told_wins) {
+    fail_a_write(EPIPE);
+    r.on_data = abort_it;
+    f->sockets[a].in = (const uint8_t *)"last";
+    f->sockets[a].in_len = 4;
+    fake_settle(f);
+    ck_assert_str_eq(r.log, "made data lost:CONNECTION_ABORTED");
+}
+END_TEST
+
+/* Twisted's SEND_LIMIT: 128 KiB a turn; and between two of them it reads. */
+START_TEST(many_bytes_leave_over_several_turns_with_a_look_at_the_input_between) {
+    write_bytes(200000);
+    dw_reactor_turn_calls(&f->reactor);
+    ck_assert_uint_eq(f->sockets[a].out_len, 131072);
+    ck_assert_int_eq(dw_reactor_next_due(&f->reactor), 0);
+    ck_assert_uint_eq(f->sockets[a].io->want, DW_READABLE);
+    f->sockets[a].in = (const uint8_t *)"stop";
+    f->sockets[a].in_len = 4;
+    r.on_data = abort_it;
+    fake_settle(f);
+    ck_assert_str_eq(r.log, "made data lost:CONNECTION_ABORTED");
+    ck_assert_uint_eq(f->sockets[a].out_len, 131072);
+}
+END_TEST
+
+START_TEST(many_bytes_all_leave) {
+    write_bytes(200000);
+    write_bytes(60000);
+    dw_reactor_turn_calls(&f->reactor);
+    ck_assert_uint_eq(f->sockets[a].out_len, 131072);
+    fake_settle(f);
+    ck_assert_uint_eq(f->sockets[a].out_len, 260000);
+    ck_assert_uint_eq(f->sockets[a].sends, 2);
+    ck_assert_uint_eq(dw_transport_buffered(t()), 0);
+    ck_assert_str_eq(r.log, "made");
+}
+END_TEST
+
 START_TEST(a_broken_connection_may_still_be_aborted) {
     f->sockets[a].send_error = EPIPE;
     rec_write(&r, "x");
@@ -520,6 +610,13 @@ int main(void) {
     tcase_add_test(tc, a_class_with_nothing_in_it_works);
     tcase_add_loop_test(tc, a_send_that_was_none_is_tried_again, 0, 3);
     tcase_add_loop_test(tc, a_send_that_fails_in_the_flush_is_connection_lost_later, 0, 3);
+    tcase_add_loop_test(tc, what_has_come_is_read_before_a_failed_send_is_told, 0, 2);
+    tcase_add_test(tc, an_end_that_has_come_is_read_before_a_broken_pipe_is_told);
+    tcase_add_test(tc, the_end_that_a_reset_leaves_behind_is_none);
+    tcase_add_test(tc, who_does_not_read_hears_of_the_failed_send_alone);
+    tcase_add_test(tc, an_abort_before_a_failed_send_is_told_wins);
+    tcase_add_test(tc, many_bytes_leave_over_several_turns_with_a_look_at_the_input_between);
+    tcase_add_test(tc, many_bytes_all_leave);
     tcase_add_test(tc, a_broken_connection_may_still_be_aborted);
     tcase_add_test(tc, bytes_keep_their_order_through_any_short_sends);
     tcase_add_test(tc, a_half_close_that_the_wire_refuses_is_connection_lost);
@@ -539,5 +636,5 @@ int main(void) {
     tcase_add_loop_test(tc, destroy_comes_once_after_any_end, 0, 6);
     tcase_add_test(tc, a_pull_producer_may_end_a_half_closed_connection_inside_register);
     tcase_add_test(tc, a_protocol_connected_twice_breaks_the_contract);
-    return run_suite(tc);
+    return run_case(tc);
 }

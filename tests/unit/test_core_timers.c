@@ -467,6 +467,199 @@ START_TEST(a_million_calls_run_in_order) {
 }
 END_TEST
 
+/* At most half of all nodes and 64 are of calls that were taken back: so with 10 others a table of
+ * 256 has to do. */
+START_TEST(scheduling_and_cancelling_for_ever_needs_no_more_memory) {
+    fake *f = calls_new();
+    static dw_delayed_call calls[10];
+    memset(calls, 0, sizeof(calls));
+    for (int i = 0; i < 10; i++) {
+        dw_reactor_call_later(&f->reactor, &calls[i], DW_SEC(1000 + i), note_index, NULL);
+    }
+    for (int i = 0; i < 100000; i++) {
+        arm(&a, DW_SEC(1 + i % 2000)); /* before and behind the others */
+        ck_assert_int_eq(dw_delayed_call_cancel(&a.call), 0);
+        if (_i != 0) {
+            ck_assert_int_eq(dw_reactor_iterate(&f->reactor, 0), 0);
+        }
+    }
+    ck_assert_uint_eq(dw_reactor_count(&f->reactor).delayed_calls, 10);
+    ck_assert_uint_le(f->reactor.timers.room, 256);
+    fake_fini(f);
+}
+END_TEST
+
+/* 10 of 5,000 stay. At most half of all nodes and 64 are dead, so 2 * 10 + 2 * 64 are left. */
+START_TEST(what_was_taken_back_is_dropped) {
+    fake *f = calls_new();
+    static dw_delayed_call calls[5000];
+    memset(calls, 0, sizeof(calls));
+    for (int i = 0; i < 5000; i++) {
+        dw_reactor_call_later(&f->reactor, &calls[i], DW_SEC(1 + i), note_index, NULL);
+    }
+    for (int i = 0; i < 4990; i++) {
+        ck_assert_int_eq(dw_delayed_call_cancel(&calls[i]), 0);
+    }
+    ck_assert_uint_eq(dw_reactor_count(&f->reactor).delayed_calls, 10);
+    ck_assert_uint_le(f->reactor.timers.count, 148);
+    ck_assert_int_eq(dw_reactor_next_due(&f->reactor), DW_SEC(4991));
+    fake_fini(f);
+}
+END_TEST
+
+/* The time-outs of 1,000 connections, moved for ever. */
+START_TEST(resetting_for_ever_needs_no_more_memory) {
+    fake *f = calls_new();
+    static dw_delayed_call calls[1000];
+    memset(calls, 0, sizeof(calls));
+    for (int i = 0; i < 1000; i++) {
+        dw_reactor_call_later(&f->reactor, &calls[i], DW_SEC(60), note_index, NULL);
+    }
+    for (int i = 0; i < 1000000; i++) {
+        f->now++;
+        ck_assert_int_eq(dw_delayed_call_reset(&calls[i * 7 % 1000], DW_SEC(1 + i % 59)), 0);
+    }
+    ck_assert_uint_le(f->reactor.timers.room, 1024);
+    fake_fini(f);
+}
+END_TEST
+
+enum { CROWD = 5000, CROWD_STEPS = 60000 };
+
+typedef struct crowd_call {
+    dw_delayed_call call;
+    dw_time due;
+    uint64_t order; /* of arming or moving */
+} crowd_call;
+
+static crowd_call crowd[CROWD];
+static crowd_call *expected_next[CROWD];
+static size_t expected_count, crowd_ran_count;
+
+static void crowd_ran(void *user) {
+    ck_assert_uint_lt(crowd_ran_count, expected_count);
+    ck_assert_ptr_eq(user, expected_next[crowd_ran_count]);
+    crowd_ran_count++;
+}
+
+static int by_due_and_order(const void *left, const void *right) {
+    const crowd_call *l = *(crowd_call *const *)left, *r = *(crowd_call *const *)right;
+    if (l->due != r->due) {
+        return l->due < r->due ? -1 : 1;
+    }
+    return l->order < r->order ? -1 : 1;
+}
+
+/* Many are due at once, many are taken back: up to three in four of those that are there. */
+START_TEST(a_crowd_that_is_moved_and_thinned_out_runs_in_order) {
+    fake *f = fake_new();
+    uint32_t random = 12345;
+    memset(crowd, 0, sizeof(crowd));
+    for (uint32_t step = 1; step <= CROWD_STEPS; step++) {
+        random = random * 1664525u + 1013904223u; /* Numerical Recipes' */
+        crowd_call *one = &crowd[(random >> 8) % CROWD];
+        dw_time delay = 1 + (random >> 4) % 997;
+        uint32_t phase = step / 10000; /* arm and move; thin out; arm again */
+        if (phase % 3 == 1) {
+            dw_delayed_call_cancel(&one->call);
+            continue;
+        }
+        if (dw_delayed_call_reset(&one->call, delay) != 0) {
+            dw_reactor_call_later(&f->reactor, &one->call, delay, crowd_ran, one);
+        }
+        one->due = f->now + delay;
+        one->order = step;
+        if (_i != 0 && step % 100 == 0) {
+            ck_assert_int_le(dw_reactor_next_due(&f->reactor), one->due); /* looks at the first */
+        }
+    }
+    expected_count = crowd_ran_count = 0;
+    for (int i = 0; i < CROWD; i++) {
+        if (dw_delayed_call_active(&crowd[i].call)) {
+            expected_next[expected_count++] = &crowd[i];
+        }
+    }
+    ck_assert_uint_eq(dw_reactor_count(&f->reactor).delayed_calls, expected_count);
+    qsort(expected_next, expected_count, sizeof(crowd_call *), by_due_and_order);
+    f->now += 1000;
+    dw_reactor_turn(&f->reactor);
+    ck_assert_uint_eq(crowd_ran_count, expected_count);
+    fake_fini(f);
+}
+END_TEST
+
+/* ---- The clock: drywire/delayed_call.h, "What now is" ---- */
+
+static dw_time clock_dues[4];
+
+/* Blocks for 5 ns after each of two calls, then asks for the time. */
+static void arm_and_block(call *self) {
+    fake *f = self->f;
+    arm(&b, 100);
+    clock_dues[0] = dw_delayed_call_time(&b.call) - f->now;
+    f->now += 5;
+    arm(&c, 100);
+    clock_dues[1] = dw_delayed_call_time(&c.call) - f->now;
+    f->now += 5;
+    dw_reactor_now(&f->reactor);
+    dw_delayed_call_reset(&b.call, 100);
+    clock_dues[2] = dw_delayed_call_time(&b.call) - f->now;
+    f->now += 5;
+}
+
+static void arm_anew(call *self) {
+    arm(&c, 100);
+    clock_dues[3] = dw_delayed_call_time(&c.call) - self->f->now;
+}
+
+START_TEST(one_callback_reads_the_clock_once) {
+    fake *f = calls_new();
+    arm(&a, 1);
+    arm(&d, 1);
+    a.then = arm_and_block;
+    d.then = arm_anew;
+    f->now++;
+    ck_assert_int_eq(dw_reactor_iterate(&f->reactor, 0), 0);
+    ck_assert_str_eq(fired, "a d");
+    ck_assert_int_eq(clock_dues[0], 100);
+    ck_assert_int_eq(clock_dues[1], 95);
+    ck_assert_int_eq(clock_dues[2], 100);
+    ck_assert_int_eq(clock_dues[3], 100);
+    fake_fini(f);
+}
+END_TEST
+
+static void arm_many(call *self) {
+    for (int i = 0; i < 130; i++) {
+        arm(&b, 1000);
+        self->f->now++;
+    }
+    clock_dues[0] = dw_delayed_call_time(&b.call) - self->f->now;
+}
+
+/* Each takes one: so the last one is at most 64 behind. */
+START_TEST(a_callback_that_arms_many_calls_reads_the_clock_again) {
+    fake *f = calls_new();
+    arm(&a, 1);
+    a.then = arm_many;
+    f->now++;
+    ck_assert_int_eq(dw_reactor_iterate(&f->reactor, 0), 0);
+    ck_assert_int_ge(clock_dues[0], 1000 - 65);
+    ck_assert_int_lt(clock_dues[0], 1000);
+    fake_fini(f);
+}
+END_TEST
+
+START_TEST(outside_the_loop_the_clock_is_read_each_time) {
+    fake *f = calls_new();
+    arm(&a, 100);
+    f->now += 5;
+    arm(&b, 100);
+    ck_assert_int_eq(dw_delayed_call_time(&b.call), f->now + 100);
+    fake_fini(f);
+}
+END_TEST
+
 /* ---- The model ---- */
 
 enum { MODEL_CALLS = 40, MODEL_STEPS = 20000, MODEL_RUNS = 10 };
@@ -630,6 +823,13 @@ int main(void) {
     tcase_add_test(tc, fini_takes_back_pending_calls_of_every_queue);
     tcase_add_test(tc, the_call_due_next_is_named_by_where_it_was_armed);
     tcase_add_test(tc, a_million_calls_run_in_order);
+    tcase_add_loop_test(tc, scheduling_and_cancelling_for_ever_needs_no_more_memory, 0, 2);
+    tcase_add_test(tc, what_was_taken_back_is_dropped);
+    tcase_add_test(tc, resetting_for_ever_needs_no_more_memory);
+    tcase_add_loop_test(tc, a_crowd_that_is_moved_and_thinned_out_runs_in_order, 0, 2);
+    tcase_add_test(tc, one_callback_reads_the_clock_once);
+    tcase_add_test(tc, a_callback_that_arms_many_calls_reads_the_clock_again);
+    tcase_add_test(tc, outside_the_loop_the_clock_is_read_each_time);
     tcase_add_loop_test(tc, any_order_of_verbs_runs_as_a_sorted_list_would, 0, MODEL_RUNS);
-    return run_suite(tc);
+    return run_case(tc);
 }

@@ -505,5 +505,5 @@ int main(void) {
     tcase_add_test(tc, after_a_failure_a_half_closed_connection_has_that_reason_too);
     tcase_add_test(tc, a_forgiven_failure_does_not_hide_an_abort);
     tcase_add_test(tc, options_answer_what_the_wire_says);
-    return run_suite(tc);
+    return run_case(tc);
 }

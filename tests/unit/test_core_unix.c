@@ -646,5 +646,5 @@ int main(void) {
     tcase_add_test(tc, they_come_before_the_data);
     tcase_add_loop_test(tc, what_came_with_one_that_ends_the_connection_is_dropped, 0, 2);
     tcase_add_test(tc, pausing_comes_too_late_for_what_was_received);
-    return run_suite(tc);
+    return run_case(tc);
 }

@@ -7,6 +7,7 @@
 #ifndef DRYWIRE_TESTS_CORE_WIRE_H
 #define DRYWIRE_TESTS_CORE_WIRE_H
 
+#include "../suite.h"
 #include "internal.h"
 
 #include <check.h>
@@ -41,6 +42,7 @@ typedef struct fake {
     int accepts[FAKE_SCRIPT_MAX];
     unsigned accept_at, accept_count; /* 0: a connection, else -errno; then EAGAIN for ever */
     dw_lookup *lookup;                /* the one under way */
+    dw_address bound;                 /* what bind was called with last */
 
     void (*on_wait)(struct fake *f); /* NULL: waiting for ever fails the test */
     unsigned waits;
@@ -135,6 +137,7 @@ static inline int fake_open(dw_reactor *reactor, dw_io *io, dw_address_kind kind
 static inline int fake_bind(dw_reactor *reactor, dw_io *io, const dw_address *address) {
     (void)fake_socket_of(reactor, io);
     ck_assert_uint_ne(address->kind, DW_ADDRESS_NONE);
+    fake_of(reactor)->bound = *address;
     return -fake_of(reactor)->bind_error;
 }
 
@@ -609,14 +612,10 @@ static inline int fake_serve(fake *f, rec_factory *g, rec *r, int port_socket) {
 }
 
 /* Runs a suite of one tcase. */
-static inline int run_suite(TCase *tc) {
+static inline int run_case(TCase *tc) {
     Suite *suite = suite_create("core");
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }
 
 #endif

@@ -151,7 +151,11 @@ static const struct {
     {true, "sim:a:80",
      "there is no client endpoint 'sim:' on the wire 'fake'; it has tcp, tcp6, unix"},
     {false, "sim:80",
-     "there is no server endpoint 'sim:' on the wire 'fake'; it has tcp, tcp6, unix, fd, systemd"},
+     "there is no server endpoint 'sim:' on the wire 'fake'; it has tcp, tcp6, unix, fd, systemd, "
+     "haproxy, stdio"},
+    {true, "fd:3", "'fd:' is for servers; on the wire 'fake' clients have tcp, tcp6, unix"},
+    {true, "Haproxy:tcp:a:80",
+     "'Haproxy:' is for servers; on the wire 'fake' clients have tcp, tcp6, unix"},
     {true, "tcp:a:80\\", "it ends in a backslash with nothing behind it"},
     {true, "tcp:a:80:1:2:3:4:5:6:7:8:9:10:11:12:13:14:15", "more than 16 arguments"},
     {true, "tcp", "the host is missing"},
@@ -168,7 +172,8 @@ static const struct {
     {true, "tcp:a:+80", "'port' is not a number: '+80'"},
     {true, "tcp:a:80x", "'port' is not a number: '80x'"},
     {true, "tcp:a:80:90", "one argument too many: '90'"},
-    {true, "tcp:a:80:timout=3", "there is no argument 'timout'"},
+    {true, "tcp:a:80:timout=3",
+     "there is no argument 'timout'; there are host, port, timeout, bindAddress"},
     {true, "tcp:a:80:timeout=0", "'timeout' is not within 1 and 1000000000: 0"},
     {true, "tcp:a:80:timeout=1.5", "'timeout' is not a number: '1.5'"},
     {true, "tcp:a:80:timeout=3:timeout=4", "'timeout' is given twice"},
@@ -179,7 +184,7 @@ static const struct {
     {true, "unix", "the path is missing"},
     {true, "unix:", "the path is missing"},
     {true, "unix:a:b", "one argument too many: 'b'"},
-    {true, "unix:/a:mode=660", "there is no argument 'mode'"},
+    {true, "unix:/a:mode=660", "there is no argument 'mode'; there are path, timeout"},
     {false, "tcp", "the port is missing"},
     {false, "tcp:x", "'port' is not a number: 'x'"},
     {false, "tcp:80:localhost", "'interface' is not an IP address: 'localhost'"},
@@ -189,7 +194,13 @@ static const struct {
     {false, "tcp6:80:interface=127.0.0.1", "'interface' is not an IPv6 address: '127.0.0.1'"},
     {false, "unix:/a:mode=8", "'mode' is not an octal number: '8'"},
     {false, "unix:/a:mode=1000", "'mode' is not within 1 and 777: 1000"},
-    {false, "unix:/a:lockfile=0", "there is no argument 'lockfile'"},
+    {false, "unix:/a:lockfile=0",
+     "there is no argument 'lockfile'; there are address, mode, backlog"},
+    {false, "tcp:80:bindAddress=1.2.3.4",
+     "there is no argument 'bindAddress'; there are port, interface, backlog"},
+    {false, "tcp6:80:timeout=3",
+     "there is no argument 'timeout'; there are port, interface, backlog"},
+    {true, "unix:/a:checkPID=1", "there is no argument 'checkPID'; there are path, timeout"},
     {false, "fd", "the descriptor's number is missing"},
     {false, "fd:-1", "'fd' is not a number: '-1'"},
     {false, "systemd:index=0", "the wire 'fake' takes no descriptors"},
@@ -300,6 +311,8 @@ START_TEST(a_program_may_have_types_of_its_own) {
     ck_assert_int_eq(parse_server("numbers:7:8"), DW_INVALID_ARGUMENT); /* the endpoint is freed */
     ck_assert_str_eq(error, "one argument too many: '8'");
     ck_assert_int_eq(parse_client("numbers:5"), DW_INVALID_ARGUMENT);
+    ck_assert_str_eq(error,
+                     "'numbers:' is for servers; on the wire 'fake' clients have tcp, tcp6, unix");
     dw_endpoint_register(&f->reactor, &tcp); /* comes before the library's */
     ck_assert_int_eq(parse_server("tcp:80"), DW_INVALID_ARGUMENT);
     ck_assert_int_eq(parse_client("tcp:a:80"), 0); /* as a client it is nothing new */
@@ -320,5 +333,5 @@ int main(void) {
     tcase_add_loop_test(tc, what_is_right_is_taken_and_each_allocation_may_fail, 0,
                         (sizeof(fine_clients) + sizeof(fine_servers)) / sizeof(char *));
     tcase_add_test(tc, a_program_may_have_types_of_its_own);
-    return run_suite(tc);
+    return run_case(tc);
 }

@@ -170,6 +170,22 @@ START_TEST(a_given_listener_is_served) {
 }
 END_TEST
 
+START_TEST(a_listener_is_given_without_a_description) {
+    char text[40];
+    uint16_t port;
+    begin();
+    int fd = peer_listen(5, &port);
+    dw_server_endpoint *endpoint = dw_fd_server_endpoint_new(reactor, fd);
+    ck_assert_ptr_nonnull(endpoint);
+    ck_assert_int_eq(dw_endpoint_listen(endpoint, &server.base.base, NULL), 0);
+    dw_server_endpoint_free(endpoint);
+    ck_assert_int_eq(close(fd), 0); /* it stayed the program's */
+    snprintf(text, sizeof(text), "tcp:127.0.0.1:%u", (unsigned)port);
+    meet(text);
+    dw_reactor_free(reactor);
+}
+END_TEST
+
 START_TEST(what_is_no_listener_is_refused_when_it_is_used) {
     dw_server_endpoint *endpoint = NULL;
     int fds[2];
@@ -333,6 +349,7 @@ static Suite *make_suite(const char *name) {
     tcase_add_test(tc, abstract_names_meet);
     tcase_add_test(tc, a_file_that_is_not_there_fails_with_its_errno);
     tcase_add_test(tc, a_given_listener_is_served);
+    tcase_add_test(tc, a_listener_is_given_without_a_description);
     tcase_add_test(tc, what_is_no_listener_is_refused_when_it_is_used);
     tcase_add_test(tc, sockets_of_the_service_manager_are_found_by_number_and_by_name);
     tcase_add_loop_test(tc, without_names_there_are_numbers, 0, 2);

@@ -196,23 +196,8 @@ static void unix_life(dw_world *w) {
 }
 
 START_TEST(each_allocation_of_a_unix_endpoint_may_fail) {
-    unsigned failures = 0;
-    for (uint64_t nth = 1; nth < 50; nth++) {
-        sim_list list = {0};
-        played p;
-        deviate(&list, "client", "alloc", nth, 1);
-        play(unix_life, listed(&list), true, &p);
-        expect_good(&p);
-        bool taken = p.taken.count == 1;
-        failures += taken;
-        played_free(&p);
-        sim_list_free(&list);
-        if (!taken) {
-            break;
-        }
-    }
-    ck_assert_uint_ge(failures, 4); /* port, endpoint, attempt, connector */
-    ck_assert_uint_lt(failures, 49);
+    /* port, endpoint, attempt, connector */
+    ck_assert_uint_ge(fail_each_allocation(unix_life, "client"), 4);
 }
 END_TEST
 
@@ -293,6 +278,72 @@ CALM_TEST(a_reactor_that_stops_takes_it_back) {
     ck_assert_int_eq(u.kind, DW_CONNECT_ERROR);
 }
 
+/* Connects by another endpoint, a second late. */
+typedef struct detour {
+    dw_client_endpoint base;
+    dw_client_endpoint *inner;
+    dw_delayed_call call;
+    dw_connecting attempt, *outer;
+} detour;
+
+static void detour_connected(dw_connecting *attempt, dw_protocol *protocol) {
+    dw_connecting_connected(((detour *)attempt->user)->outer, protocol);
+}
+
+static void detour_failed(dw_connecting *attempt, const dw_reason *reason) {
+    dw_connecting_failed(((detour *)attempt->user)->outer, reason);
+}
+
+static void detour_due(void *self) {
+    detour *d = self;
+    ck_assert_int_eq(dw_endpoint_connect(d->inner, &d->attempt, d->outer->factory, detour_connected,
+                                         detour_failed, d),
+                     0);
+}
+
+static int detour_connect(dw_client_endpoint *base, dw_connecting *connecting) {
+    detour *d = (detour *)base;
+    d->outer = connecting;
+    dw_reactor_call_later(base->reactor, &d->call, DW_SEC(1), detour_due, d);
+    return 0;
+}
+
+static void detour_cancel(dw_client_endpoint *base, dw_connecting *connecting) {
+    (void)connecting;
+    dw_delayed_call_cancel(&((detour *)base)->call);
+}
+
+static void detour_destroy(dw_client_endpoint *base) {
+    dw_client_endpoint_free(((detour *)base)->inner);
+}
+
+static const dw_client_endpoint_class detour_class = {"detour", detour_connect, detour_cancel,
+                                                      detour_destroy};
+
+static detour way;
+
+static void take_a_detour(const char *description) {
+    way = (detour){.outer = NULL};
+    dw_client_endpoint_init(&way.base, &detour_class, u.reactor);
+    ck_assert_int_eq(dw_client_endpoint_parse(u.reactor, description, &way.inner, NULL, 0), 0);
+    ck_assert_int_eq(user_try(&u, &way.base), 0);
+}
+
+CALM_TEST(an_endpoint_of_ones_own_connects_by_another) {
+    two_hosts(w);
+    serve("tcp:80");
+    take_a_detour("tcp:server:80");
+    dw_world_run(w, DW_SEC(5));
+    expect_connected(&u, "10.0.0.2", DW_MSEC(1000 + 1 + 2));
+}
+
+CALM_TEST(an_endpoint_of_ones_own_fails_as_the_other_does) {
+    two_hosts(w);
+    take_a_detour("tcp:server:80");
+    dw_world_run(w, DW_SEC(5));
+    expect_failed(&u, DW_CONNECTION_REFUSED, ECONNREFUSED, DW_MSEC(1000 + 1 + 2));
+}
+
 int main(void) {
     Suite *suite = suite_create("endpoint_sim");
     TCase *tc = tcase_create("endpoints");
@@ -311,6 +362,8 @@ int main(void) {
     tcase_add_test(tc, a_unix_attempt_can_be_cancelled);
     tcase_add_test(tc, each_allocation_of_a_unix_endpoint_may_fail);
     tcase_add_test(tc, an_endpoint_of_ones_own_is_like_the_others);
+    tcase_add_test(tc, an_endpoint_of_ones_own_connects_by_another);
+    tcase_add_test(tc, an_endpoint_of_ones_own_fails_as_the_other_does);
     tcase_add_test(tc, an_endpoint_that_does_not_start_leaves_nothing);
     tcase_add_test(tc, a_reactor_that_stops_takes_it_back);
     suite_add_tcase(suite, tc);

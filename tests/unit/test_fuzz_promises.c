@@ -4,6 +4,8 @@
  * answers after 10 ms, with a mistake of each kind that can be switched on; without one, no input
  * of these is a finding.
  */
+#include "../suite.h"
+
 #include <check.h>
 #include <drywire/fuzz.h>
 
@@ -301,9 +303,5 @@ int main(void) {
     tcase_add_test(tc, a_protocol_that_keeps_its_promises_is_no_finding);
     tcase_add_test(tc, memory_is_limited_for_each_connection);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
  * DW_FUZZ_PROTOCOL's engine: it must catch what it promises to, and be silent about good protocols.
  * Each planted fault is a small protocol; the engine is expected to end the process with SIGABRT.
  */
+#include "../suite.h"
 #include "conversation.h"
 
 #include <check.h>
@@ -483,9 +484,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite());
 }

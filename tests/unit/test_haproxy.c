@@ -3,6 +3,8 @@
  * PROXY headers: the parser, byte by byte and in all cuts, and the factory. Expectations: HAProxy's
  * proxy-protocol.txt, sections 2.1 and 2.2; headers are written out by hand from its tables.
  */
+#include "../suite.h"
+
 #include <check.h>
 #include <drywire/haproxy.h>
 #include <drywire/sim.h>
@@ -659,9 +661,5 @@ int main(void) {
     add_factory_tests(factory);
     suite_add_tcase(suite, headers);
     suite_add_tcase(suite, factory);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -54,6 +54,20 @@ static void answer(const net *n, int count, int six_ms, int four_ms) {
     dw_world_set_name(n->world, "www", DW_FAMILY_IPV4, &four, 1);
 }
 
+enum { NOBODY = 0, SIX = 1, FOUR = 2 };
+
+/* "www" is one address of each family; who of them listens. */
+static net make_www(dw_world *w, unsigned listening, int six_ms, int four_ms) {
+    net n = make(w);
+    for (int i = 0; i < 2; i++) {
+        if ((listening & 1u << i) != 0) {
+            listen_at(&n, i);
+        }
+    }
+    answer(&n, 1, six_ms, four_ms);
+    return n;
+}
+
 static void connect_with(const net *n, dw_host_options options) {
     options.host = options.host != NULL ? options.host : "www";
     options.port = 80;
@@ -62,6 +76,11 @@ static void connect_with(const net *n, dw_host_options options) {
 
 static void connect_www(const net *n) {
     connect_with(n, (dw_host_options){.host = NULL});
+}
+
+static void run_www(const net *n, dw_time duration) {
+    connect_www(n);
+    dw_world_run(n->world, duration);
 }
 
 /* Nothing of it is left but a connection. */
@@ -77,12 +96,8 @@ static void expect_quiet(const net *n, size_t connections) {
 /* "If a positive AAAA response is received first, ... the first IPv6 connection attempt is
  * immediately started." */
 CALM_TEST(ipv6_that_answers_first_starts_at_once) {
-    net n = make(w);
-    listen_at(&n, 0);
-    listen_at(&n, 1);
-    answer(&n, 1, 10, 20);
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    net n = make_www(w, SIX | FOUR, 10, 20);
+    run_www(&n, DW_SEC(1));
     expect_connected(&u, "fd00::a00:2", DW_MSEC(10 + HANDSHAKE_MS));
     ck_assert_uint_eq(servers[1].built, 0);
     expect_quiet(&n, 1);
@@ -91,66 +106,46 @@ CALM_TEST(ipv6_that_answers_first_starts_at_once) {
 /* "If a positive A response is received first ..., the client SHOULD wait a short time for the AAAA
  * response" : 50 ms; here it comes within them. */
 CALM_TEST(ipv4_waits_for_ipv6_which_is_then_preferred) {
-    net n = make(w);
-    listen_at(&n, 0);
-    listen_at(&n, 1);
-    answer(&n, 1, 59, 10);
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    net n = make_www(w, SIX | FOUR, 59, 10);
+    run_www(&n, DW_SEC(1));
     expect_connected(&u, "fd00::a00:2", DW_MSEC(59 + HANDSHAKE_MS));
 }
 
 CALM_TEST(ipv4_waits_for_50_ms_and_no_longer) {
-    net n = make(w);
-    listen_at(&n, 0);
-    listen_at(&n, 1);
-    answer(&n, 1, 100, 10);
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    net n = make_www(w, SIX | FOUR, 100, 10);
+    run_www(&n, DW_SEC(1));
     expect_connected(&u, "10.0.0.3", DW_MSEC(10 + 50 + HANDSHAKE_MS));
     expect_quiet(&n, 1);
 }
 
 /* "If a negative AAAA response (no error, no data) is received" there is nothing to wait for. */
 CALM_TEST(a_negative_ipv6_answer_ends_the_wait) {
-    net n = make(w);
-    listen_at(&n, 1);
-    answer(&n, 1, 10, 10);
+    net n = make_www(w, FOUR, 10, 10);
     dw_world_set_name(w, "www", DW_FAMILY_IPV6, &(dw_name_answer){.delay = DW_MSEC(30)}, 1);
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    run_www(&n, DW_SEC(1));
     expect_connected(&u, "10.0.0.3", DW_MSEC(30 + HANDSHAKE_MS));
 }
 
 CALM_TEST(without_ipv6_addresses_ipv4_starts_at_once) {
-    net n = make(w);
-    listen_at(&n, 1);
-    answer(&n, 1, 10, 20);
+    net n = make_www(w, FOUR, 10, 20);
     dw_world_set_name(w, "www", DW_FAMILY_IPV6, &(dw_name_answer){.error = EAGAIN}, 1);
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    run_www(&n, DW_SEC(1));
     expect_connected(&u, "10.0.0.3", DW_MSEC(20 + HANDSHAKE_MS));
 }
 
 /* "If ... new positive responses are received after attempts have begun, the addresses are added":
  * the other family's answer comes while the first attempt is silent. */
 CALM_TEST(a_late_answer_takes_part_when_its_turn_comes) {
-    net n = make(w);
-    listen_at(&n, 1);
-    answer(&n, 1, 1, 100);
+    net n = make_www(w, FOUR, 1, 100);
     dw_host_crash(n.hosts[0]);
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    run_www(&n, DW_SEC(1));
     expect_connected(&u, "10.0.0.3", DW_MSEC(1 + 250 + HANDSHAKE_MS));
 }
 
 CALM_TEST(an_answer_later_than_the_attempt_delay_is_tried_at_once) {
-    net n = make(w);
-    listen_at(&n, 1);
-    answer(&n, 1, 1, 400);
+    net n = make_www(w, FOUR, 1, 400);
     dw_host_crash(n.hosts[0]);
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    run_www(&n, DW_SEC(1));
     expect_connected(&u, "10.0.0.3", DW_MSEC(400 + HANDSHAKE_MS));
 }
 
@@ -170,8 +165,7 @@ static void one_of_four(dw_world *w) {
             dw_host_crash(n.hosts[i]);
         }
     }
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(5));
+    run_www(&n, DW_SEC(5));
     expect_connected(&u, peers[alive], DW_MSEC(1 + 250 * alive + HANDSHAKE_MS));
     expect_quiet(&n, 1);
 }
@@ -183,9 +177,7 @@ START_TEST(families_take_turns_from_ipv6_on) {
 END_TEST
 
 CALM_TEST(the_attempt_delay_can_be_set) {
-    net n = make(w);
-    listen_at(&n, 1);
-    answer(&n, 1, 1, 1);
+    net n = make_www(w, FOUR, 1, 1);
     dw_host_crash(n.hosts[0]);
     connect_with(&n, (dw_host_options){.attempt_delay = DW_MSEC(100)});
     dw_world_run(w, DW_SEC(1));
@@ -193,9 +185,7 @@ CALM_TEST(the_attempt_delay_can_be_set) {
 }
 
 CALM_TEST(the_resolution_delay_can_be_set) {
-    net n = make(w);
-    listen_at(&n, 1);
-    answer(&n, 1, 500, 10);
+    net n = make_www(w, FOUR, 500, 10);
     connect_with(&n, (dw_host_options){.resolution_delay = -1});
     dw_world_run(w, DW_SEC(1));
     expect_connected(&u, "10.0.0.3", DW_MSEC(10 + HANDSHAKE_MS));
@@ -205,21 +195,16 @@ CALM_TEST(what_has_failed_is_not_waited_for) {
     net n = make(w); /* nobody listens at the IPv6 address: RST after a round trip */
     listen_at(&n, 1);
     answer(&n, 1, 1, 1);
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    run_www(&n, DW_SEC(1));
     expect_connected(&u, "10.0.0.3", DW_MSEC(1 + 2 + HANDSHAKE_MS));
 }
 
 /* "Once one of the connection attempts succeeds ..., all other connections attempts that have not
  * yet succeeded SHOULD be canceled": the slow one hears of it before its server accepts. */
 CALM_TEST(the_first_connection_wins_and_the_others_are_cancelled) {
-    net n = make(w);
-    listen_at(&n, 0);
-    listen_at(&n, 1);
-    answer(&n, 1, 1, 1);
+    net n = make_www(w, SIX | FOUR, 1, 1);
     dw_world_set_latency(w, n.client, n.hosts[0], DW_MSEC(200));
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(5));
+    run_www(&n, DW_SEC(5));
     expect_connected(&u, "10.0.0.3", DW_MSEC(1 + 250 + HANDSHAKE_MS));
     ck_assert_uint_eq(u.built, 1);
     ck_assert_uint_eq(servers[0].built, 0);
@@ -231,8 +216,7 @@ CALM_TEST(the_first_connection_wins_and_the_others_are_cancelled) {
 CALM_TEST(all_refused_is_refused) {
     net n = make(w);
     answer(&n, 2, 1, 1);
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    run_www(&n, DW_SEC(1));
     expect_failed(&u, DW_CONNECTION_REFUSED, ECONNREFUSED, DW_MSEC(1 + 4 * 2));
     expect_quiet(&n, 0);
 }
@@ -246,8 +230,7 @@ static void one_without_route(dw_world *w) {
     answer(&n, 1, 1, 1);
     dw_address_parse(&nowhere.addresses[0], unreachable == 0 ? "2001:db8::1" : "192.0.2.1", 0);
     dw_world_set_name(w, "www", unreachable == 0 ? DW_FAMILY_IPV6 : DW_FAMILY_IPV4, &nowhere, 1);
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    run_www(&n, DW_SEC(1));
     expect_failed(&u, DW_CONNECTION_REFUSED, ECONNREFUSED, DW_MSEC(1 + 2));
 }
 
@@ -263,8 +246,7 @@ CALM_TEST(no_route_at_all_is_no_route) {
     dw_address_parse(&nowhere.addresses[0], "2001:db8::1", 0);
     dw_address_parse(&nowhere.addresses[1], "192.0.2.1", 0);
     dw_world_set_name(w, "www", DW_FAMILY_ANY, &nowhere, 1);
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    run_www(&n, DW_SEC(1));
     expect_failed(&u, DW_NO_ROUTE, ENETUNREACH, DW_MSEC(1));
 }
 
@@ -281,8 +263,7 @@ CALM_TEST(the_time_out_is_of_the_whole) {
 }
 
 CALM_TEST(the_time_out_covers_the_look_up) {
-    net n = make(w);
-    answer(&n, 1, 800, 900);
+    net n = make_www(w, NOBODY, 800, 900);
     connect_with(&n, (dw_host_options){.timeout = DW_MSEC(700)});
     dw_world_run(w, DW_SEC(5));
     expect_failed(&u, DW_TIMEOUT, ETIMEDOUT, DW_MSEC(700));
@@ -291,8 +272,7 @@ CALM_TEST(the_time_out_covers_the_look_up) {
 
 /* No time-out of ours: the kernel gives up after its SYN's retries (tcp(7), tcp_syn_retries). */
 CALM_TEST(without_a_time_out_the_kernels_holds) {
-    net n = make(w);
-    answer(&n, 1, 1, 1);
+    net n = make_www(w, NOBODY, 1, 1);
     dw_host_crash(n.hosts[0]);
     dw_host_crash(n.hosts[1]);
     connect_with(&n, (dw_host_options){.timeout = -1});
@@ -306,8 +286,7 @@ CALM_TEST(a_name_without_addresses_is_a_look_up_failure) {
     net n = make(w);
     dw_world_set_name(w, "www", DW_FAMILY_IPV6, &(dw_name_answer){.delay = DW_MSEC(5)}, 1);
     dw_world_set_name(w, "www", DW_FAMILY_IPV4, &(dw_name_answer){.delay = DW_MSEC(9)}, 1);
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    run_www(&n, DW_SEC(1));
     expect_failed(&u, DW_DNS_LOOKUP, ENODATA, DW_MSEC(9));
 }
 
@@ -318,8 +297,7 @@ static void one_server_fails(dw_world *w) {
     dw_family fails = broken == 0 ? DW_FAMILY_IPV6 : DW_FAMILY_IPV4;
     dw_world_set_name(w, "www", DW_FAMILY_ANY, NULL, 0);
     dw_world_set_name(w, "www", fails, &(dw_name_answer){.error = EAGAIN}, 1);
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    run_www(&n, DW_SEC(1));
     expect_failed(&u, DW_DNS_LOOKUP, EAGAIN, DW_LOOKUP_TIME);
 }
 
@@ -332,37 +310,27 @@ END_TEST
 /* ---- The factory, and the protocol ---- */
 
 CALM_TEST(a_factory_without_a_protocol_fails_by_its_name) {
-    net n = make(w);
-    listen_at(&n, 0);
-    listen_at(&n, 1);
-    answer(&n, 1, 1, 1);
+    net n = make_www(w, SIX | FOUR, 1, 1);
     u.builds = BUILDS_NONE;
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    run_www(&n, DW_SEC(1));
     ck_assert_uint_eq(u.built, 2); /* asked for each address, as Twisted's HostnameEndpoint does */
     expect_failed(&u, DW_NO_PROTOCOL, 0, DW_MSEC(1 + 2 * HANDSHAKE_MS));
     expect_quiet(&n, 0);
 }
 
 CALM_TEST(a_factory_that_fails_is_a_connect_error) {
-    net n = make(w);
-    listen_at(&n, 0);
-    answer(&n, 1, 1, 1);
+    net n = make_www(w, SIX, 1, 1);
     dw_world_set_name(w, "www", DW_FAMILY_IPV4, NULL, 0);
     u.builds = BUILDS_FAILED;
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    run_www(&n, DW_SEC(1));
     expect_failed(&u, DW_CONNECT_ERROR, 0, DW_MSEC(1 + HANDSHAKE_MS));
 }
 
 CALM_TEST(a_connection_lost_in_connection_made_is_a_failure) {
-    net n = make(w);
-    listen_at(&n, 0);
-    answer(&n, 1, 1, 1);
+    net n = make_www(w, SIX, 1, 1);
     dw_world_set_name(w, "www", DW_FAMILY_IPV4, NULL, 0);
     u.fail_in_made = true;
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    run_www(&n, DW_SEC(1));
     ck_assert_uint_eq(u.made, 1);
     ck_assert_uint_eq(u.lost, 1);
     ck_assert_uint_eq(u.destroyed, 1);
@@ -434,12 +402,9 @@ START_TEST(after_a_cancel_nothing_is_left_at_any_stage) {
 END_TEST
 
 CALM_TEST(a_cancel_inside_build_protocol_closes_the_connection) {
-    net n = make(w);
-    listen_at(&n, 0);
-    answer(&n, 1, 1, 1);
+    net n = make_www(w, SIX, 1, 1);
     u.cancel_in_build = true;
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    run_www(&n, DW_SEC(1));
     ck_assert_uint_eq(u.connected, 0);
     ck_assert_int_eq(u.kind, DW_CONNECTING_CANCELLED);
     ck_assert_uint_eq(u.failed, 1);
@@ -449,12 +414,9 @@ CALM_TEST(a_cancel_inside_build_protocol_closes_the_connection) {
 }
 
 CALM_TEST(a_cancel_inside_connection_made_closes_the_connection) {
-    net n = make(w);
-    listen_at(&n, 0);
-    answer(&n, 1, 1, 1);
+    net n = make_www(w, SIX, 1, 1);
     u.cancel_in_made = true;
-    connect_www(&n);
-    dw_world_run(w, DW_SEC(1));
+    run_www(&n, DW_SEC(1));
     ck_assert_uint_eq(u.connected, 0);
     ck_assert_uint_eq(u.failed, 1);
     ck_assert_int_eq(u.lost_kind, DW_CONNECTION_DONE);
@@ -473,10 +435,7 @@ CALM_TEST(a_literal_is_not_looked_up) {
 }
 
 CALM_TEST(one_family_alone_may_be_asked_for) {
-    net n = make(w);
-    listen_at(&n, 0);
-    listen_at(&n, 1);
-    answer(&n, 1, 1, 30);
+    net n = make_www(w, SIX | FOUR, 1, 30);
     connect_with(&n, (dw_host_options){.family = DW_FAMILY_IPV4});
     dw_world_run(w, DW_SEC(1));
     expect_connected(&u, "10.0.0.3", DW_MSEC(30 + HANDSHAKE_MS));
@@ -623,24 +582,8 @@ static void a_whole_life(dw_world *w) {
 
 /* Each of them in turn; the world finds what is left over. */
 START_TEST(every_allocation_may_fail) {
-    unsigned failures = 0;
-    for (uint64_t nth = 1; nth < 100; nth++) {
-        sim_list list = {0};
-        played p;
-        deviate(&list, "client", "alloc", nth, 1);
-        play(a_whole_life, listed(&list), true, &p);
-        expect_good(&p);
-        bool taken = p.taken.count == 1;
-        failures += taken;
-        played_free(&p);
-        sim_list_free(&list);
-        if (!taken) {
-            break;
-        }
-    }
-    ck_assert_uint_ge(failures,
-                      5); /* endpoint, race, an attempt with its connector and transport */
-    ck_assert_uint_lt(failures, 99);
+    /* endpoint, race, an attempt with its connector and transport */
+    ck_assert_uint_ge(fail_each_allocation(a_whole_life, "client"), 5);
 }
 END_TEST
 

@@ -2,6 +2,7 @@
 /*
  * The idle time-out, by the table "Policies" in vectors/README.md, section 3 (TimeoutFactory).
  */
+#include "../suite.h"
 #include "policy_rig.h"
 
 #include <drywire/idle_timeout.h>
@@ -215,9 +216,5 @@ int main(void) {
     tcase_add_test(tc, setting_it_inside_connection_lost_arms_nothing);
     tcase_add_test(tc, a_connection_without_memory_leaves_nothing_behind);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -405,5 +405,5 @@ int main(void) {
     tcase_add_test(c, verbs_without_a_connection_are_harmless);
     tcase_add_test(c, length_callback_may_be_left_out);
     suite_add_tcase(suite, c);
-    return rig_main(suite);
+    return run_suite(suite);
 }

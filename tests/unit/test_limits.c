@@ -3,6 +3,7 @@
  * Limits on connections, by the table "Policies" in vectors/README.md, section 3; addresses by RFC
  * 4291.
  */
+#include "../suite.h"
 #include "policy_rig.h"
 
 #include <drywire/limits.h>
@@ -320,9 +321,5 @@ int main(void) {
     tcase_add_test(tc, a_table_that_cannot_grow_serves_on);
     tcase_add_test(tc, both_limits_stack);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

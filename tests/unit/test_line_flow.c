@@ -264,5 +264,5 @@ int main(void) {
     TCase *c = tcase_create("line receiver");
     add_tests(c);
     suite_add_tcase(suite, c);
-    return rig_main(suite);
+    return run_suite(suite);
 }

@@ -16,6 +16,7 @@ typedef struct beat {
     fake *f;
     dw_reactor *reactor;
     dw_time began, at[TICKS_MAX]; /* of the ticks, since the beginning */
+    uint64_t counts[TICKS_MAX];
     unsigned ticks, ended;
     unsigned stop_at;  /* which tick stops it; 0: none, 1: the first */
     bool start_again;  /* and starts it anew */
@@ -26,6 +27,7 @@ typedef struct beat {
 static void tick(void *user) {
     beat *b = user;
     ck_assert_uint_lt(b->ticks, TICKS_MAX);
+    b->counts[b->ticks] = dw_looping_call_count(&b->loop);
     b->at[b->ticks++] = dw_reactor_now(b->reactor) - b->began;
     if (b->ticks == b->stop_at) {
         ck_assert_int_eq(dw_looping_call_stop(&b->loop), 0);
@@ -245,6 +247,67 @@ START_TEST(what_makes_no_sense_is_refused_and_changes_nothing) {
 }
 END_TEST
 
+/* ---- Counting (LoopingCall.withCount, each row run with Twisted 22.4.0) ---- */
+
+enum { RESET = -1, RESTART = -2, STEPS_MAX = 8 };
+
+static const struct {
+    bool now;
+    int steps[STEPS_MAX];                       /* seconds that pass at once, or one of the above */
+    int expected[STEPS_MAX][2], expected_count; /* second, count */
+} counted[] = {
+    {true, {10, 10, 35, 5, 10}, {{0, 1}, {10, 1}, {20, 1}, {55, 3}, {60, 1}, {70, 1}}, 6},
+    {false, {10, 10, 35, 5, 10}, {{10, 1}, {20, 1}, {55, 3}, {60, 1}, {70, 1}}, 5},
+    {false, {25, 5}, {{25, 2}, {30, 1}}, 2},
+    {false, {10, 4, RESET, 10, 10}, {{10, 1}, {24, 1}, {34, 1}}, 3},
+    {false, {10, 4, RESET, 25, 10}, {{10, 1}, {39, 2}, {49, 1}}, 3},
+    {false, {10, 25, RESTART, 10, 25}, {{10, 1}, {35, 2}, {45, 1}, {70, 2}}, 4},
+};
+
+static void step(beat *b, int what, bool now) {
+    if (what == RESET) {
+        ck_assert_int_eq(dw_looping_call_reset(&b->loop), 0);
+    } else if (what == RESTART) {
+        ck_assert_int_eq(dw_looping_call_stop(&b->loop), 0);
+        start(b, DW_SEC(10), now);
+    } else {
+        b->f->now += DW_SEC(what); /* so that the loop is late */
+        fake_advance(b->f, 0);
+    }
+}
+
+START_TEST(a_tick_can_tell_how_many_points_of_the_grid_it_stands_for) {
+    beat *b = beat_new();
+    start(b, DW_SEC(10), counted[_i].now);
+    for (int i = 0; i < STEPS_MAX && counted[_i].steps[i] != 0; i++) {
+        step(b, counted[_i].steps[i], counted[_i].now);
+    }
+    ck_assert_int_eq((int)b->ticks, counted[_i].expected_count);
+    for (unsigned i = 0; i < b->ticks; i++) {
+        ck_assert_int_eq(b->at[i], DW_SEC(counted[_i].expected[i][0]));
+        ck_assert_uint_eq(b->counts[i], (uint64_t)counted[_i].expected[i][1]);
+    }
+    beat_free(b);
+}
+END_TEST
+
+/* Twisted counts the pause too, and says 11. */
+START_TEST(a_pause_between_two_runs_does_not_count) {
+    beat *b = beat_new();
+    start(b, DW_SEC(10), false);
+    step(b, 10, false);
+    ck_assert_int_eq(dw_looping_call_stop(&b->loop), 0);
+    step(b, 100, false);
+    start(b, DW_SEC(10), false);
+    step(b, 10, false);
+    ck_assert_uint_eq(b->counts[1], 1);
+    dw_looping_call_stop(&b->loop);
+    start(b, 0, true);
+    ck_assert_uint_eq(b->counts[2], 1);
+    beat_free(b);
+}
+END_TEST
+
 int main(void) {
     TCase *tc = tcase_create("looping_call");
     tcase_add_test(tc, first_tick_comes_inside_start_or_one_interval_later);
@@ -260,5 +323,8 @@ int main(void) {
     tcase_add_test(tc, nobody_needs_to_wait_for_the_end);
     tcase_add_test(tc, a_tick_may_stop_the_loop_and_start_it_anew);
     tcase_add_test(tc, what_makes_no_sense_is_refused_and_changes_nothing);
-    return run_suite(tc);
+    tcase_add_loop_test(tc, a_tick_can_tell_how_many_points_of_the_grid_it_stands_for, 0,
+                        sizeof(counted) / sizeof(counted[0]));
+    tcase_add_test(tc, a_pause_between_two_runs_does_not_count);
+    return run_case(tc);
 }

@@ -249,5 +249,5 @@ int main(void) {
     tcase_add_test(c, send_string_writes_length_string_and_comma);
     tcase_add_test(c, verbs_without_a_connection_are_harmless);
     suite_add_tcase(suite, c);
-    return rig_main(suite);
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
  * The runner's command line: what it means, and the one line that says what is wrong with it. Also
  * the progress bar's line, which is text made of numbers.
  */
+#include "../suite.h"
 #include "options.h"
 #include "progress.h"
 #include "report.h"
@@ -217,9 +218,5 @@ int main(void) {
     tcase_add_test(tc, speeds_are_whole_numbers_without_overflow);
     tcase_add_test(tc, words_are_quoted_for_the_shell);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

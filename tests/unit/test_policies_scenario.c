@@ -6,6 +6,8 @@
  * server's power do. What must hold is said with dw_always; that it gets anywhere at all, after the
  * faults have stopped. Leaks, contracts and livelocks are the world's own oracles.
  */
+#include "../suite.h"
+
 #include <drywire/check.h>
 
 #include <drywire/idle_timeout.h>
@@ -335,9 +337,5 @@ int main(void) {
     TCase *tc = tcase_create("policies");
     dw_tcase_add_scenario(tc, reconnecting_clients, .seeds = 5000);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

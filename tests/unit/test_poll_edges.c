@@ -186,6 +186,20 @@ END_TEST
 
 /* ---- By name ---- */
 
+START_TEST(each_poller_has_a_function_of_its_own) {
+    dw_reactor *reactor = dw_poll_reactor_new(NULL);
+    ck_assert_ptr_nonnull(reactor);
+    ck_assert_str_eq(dw_live_reactor_poller(reactor), "poll");
+    dw_reactor_free(reactor);
+#ifdef __linux__
+    reactor = dw_epoll_reactor_new(&(dw_poll_options){.no_signals = true});
+    ck_assert_ptr_nonnull(reactor);
+    ck_assert_str_eq(dw_live_reactor_poller(reactor), "epoll");
+    dw_reactor_free(reactor);
+#endif
+}
+END_TEST
+
 START_TEST(a_poller_is_chosen_by_name) {
     ck_assert_ptr_null(dw_live_reactor_new("kqueue", NULL));
     ck_assert_int_eq(errno, EINVAL);
@@ -207,6 +221,7 @@ static Suite *make_suite(const char *name) {
     tcase_add_test(edges, data_and_end_come_in_two_turns_however_many_have_both);
     tcase_add_test(edges, what_one_reception_leaves_is_received_without_new_data);
     tcase_add_test(edges, a_connection_that_lives_on_in_a_child_is_not_heard_of_again);
+    tcase_add_test(edges, each_poller_has_a_function_of_its_own);
     tcase_add_test(edges, a_poller_is_chosen_by_name);
     tcase_set_timeout(edges, 3 * LIMIT_S);
     suite_add_tcase(suite, edges);

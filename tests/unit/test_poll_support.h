@@ -8,6 +8,7 @@
 #define DRYWIRE_TEST_POLL_SUPPORT_H
 
 #include "../../real/src/live.h"
+#include "../suite.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -276,15 +277,6 @@ static inline int open_descriptors(void) {
     }
     closedir(dir);
     return count;
-}
-
-/* Runs one suite, by Check's usual rules; returns main's status. */
-static inline int run_suite(Suite *suite) {
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* Runs the suite that `make` makes once for each poller that this system has. `make` gets a name

@@ -4,6 +4,8 @@
  * promised: whatever seeds do to the stream, no promise is broken, by their deliveries or by their
  * answers. Clients send messages that the choices make: short, empty, at the limit, too long.
  */
+#include "../suite.h"
+
 #include <drywire/check.h>
 
 #include <string.h>
@@ -231,9 +233,5 @@ int main(void) {
     TCase *tc = tcase_create("receivers");
     dw_tcase_add_scenario(tc, receivers, .seeds = 5000);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

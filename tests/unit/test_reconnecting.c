@@ -528,5 +528,5 @@ int main(void) {
     tcase_add_test(tc, a_retry_without_memory_for_the_attempt_is_a_failure_like_others);
     tcase_add_test(tc, two_connectors_at_once_are_a_broken_contract);
     tcase_add_test(tc, without_callbacks_of_its_own_a_class_gets_the_stock_ones);
-    return run_suite(tc);
+    return run_case(tc);
 }

@@ -6,6 +6,7 @@
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #endif
+#include "../suite.h"
 #include "duration.h"
 #include "runfile.h"
 
@@ -231,9 +232,5 @@ int main(void) {
     tcase_add_test(tc, durations_are_exact_both_ways);
     tcase_add_test(tc, what_is_no_duration_is_refused);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -561,9 +561,5 @@ int main(void) {
     tcase_add_test(tc, what_is_not_deterministic_does_not_hold);
     tcase_add_test(tc, a_replay_of_a_bad_file_does_not_hold);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

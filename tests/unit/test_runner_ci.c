@@ -274,6 +274,59 @@ START_TEST(a_budget_of_pairs_is_kept_and_told) {
 }
 END_TEST
 
+/* ---- Bazel's time and files ---- */
+
+/* Nine tenths of what it gives, so that there is a report before the test is killed. */
+START_TEST(bazels_time_limit_ends_a_search_in_time) {
+    setenv("TEST_TIMEOUT", "2", 1);
+    ck_assert_int_eq(run("slow --seeds 1000000 --jobs 1 --out DIR"), 124);
+    expect_output("slow: out of wall time after ");
+    setenv("TEST_TIMEOUT", "60", 1);
+    ck_assert_int_eq(run("steady --out DIR"), 0);
+}
+END_TEST
+
+START_TEST(bazel_sees_a_test_that_did_not_come_to_its_end) {
+    char path[128];
+    snprintf(path, sizeof(path), "%s/premature", directory);
+    setenv("TEST_PREMATURE_EXIT_FILE", path, 1);
+    ck_assert_int_eq(run("pair --seeds 50 --out DIR"), 1);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    setenv("DRYWIRE_TEST_EXIT_FILE", path, 1);
+    run("looks_for_exit_file --seeds 1 --jobs 1 --out DIR");
+    expect_output("the file is there");
+}
+END_TEST
+
+START_TEST(the_number_of_a_repetition_will_do) {
+    setenv("TEST_RUN_NUMBER", "2", 1);
+    ck_assert_int_eq(run("steady --seeds 50 --results DIR/r --out DIR"), 0);
+    expect_text("r", "first-seed 50\n");
+}
+END_TEST
+
+/* ---- Merging what is no plain search ---- */
+
+/* What two shards have in common is counted by each. */
+START_TEST(traces_of_shards_are_at_most_their_sum) {
+    run("never --seeds 10 --report --shard 1/2 --results DIR/1 --out DIR");
+    run("never --seeds 10 --report --shard 2/2 --results DIR/2 --out DIR");
+    run("--merge DIR/1 DIR/2 --report");
+    expect_output("traces: at most 2 distinct in 10 runs");
+}
+END_TEST
+
+START_TEST(pairs_of_all_shards_add_up) {
+    run("steady --sweep latency --depth 2 --pairs 400 --shard 1/2 --results DIR/1 --out DIR");
+    expect_output("steady: depth 2: ");
+    run("steady --sweep latency --depth 2 --pairs 400 --shard 2/2 --results DIR/2 --out DIR");
+    ck_assert_int_eq(run("--merge DIR/1 DIR/2"), 0);
+    /* 20 draws of 4 times; the pairs behind each: 4 * (19 + 18 + ... + 0) * 4. */
+    expect_output("steady: depth 2: ");
+    expect_output(" of 3040 pairs played");
+}
+END_TEST
+
 /* ---- drywire.conf ---- */
 
 START_TEST(the_command_line_wins_over_the_file_and_a_section_over_what_stands_above) {
@@ -367,6 +420,11 @@ int main(void) {
     tcase_add_test(tc, junit_names_each_scenario_and_its_failure);
     tcase_add_test(tc, tap_has_a_line_for_each_scenario_and_comments);
     tcase_add_test(tc, a_report_counts_traces_and_kinds);
+    tcase_add_test(tc, bazels_time_limit_ends_a_search_in_time);
+    tcase_add_test(tc, bazel_sees_a_test_that_did_not_come_to_its_end);
+    tcase_add_test(tc, the_number_of_a_repetition_will_do);
+    tcase_add_test(tc, traces_of_shards_are_at_most_their_sum);
+    tcase_add_test(tc, pairs_of_all_shards_add_up);
     tcase_add_test(tc, pairs_find_what_single_deviations_do_not);
     tcase_add_test(tc, a_budget_of_pairs_is_kept_and_told);
     tcase_add_test(tc, the_command_line_wins_over_the_file_and_a_section_over_what_stands_above);
@@ -375,9 +433,5 @@ int main(void) {
     tcase_add_test(tc, a_mistake_in_the_file_is_told_with_its_line);
     tcase_add_test(tc, the_file_beside_the_user_is_read_unless_none_is_wanted);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -117,6 +117,58 @@ CALM_TEST(a_stream_loses_nothing_to_a_full_queue) {
     ck_assert_int_ge(p.server.data_at, DW_MSEC(617)); /* 60000 bytes in 42 packets */
 }
 
+/* What is sent again has its place behind what is there then: a second for 960 bytes and headers,
+ * at the first try and at the second one, 200 ms after the first had left. */
+CALM_TEST(what_is_sent_again_takes_its_time_again) {
+    pair_connect(&p, w);
+    dw_world_set_bandwidth(w, p.client_host, p.server_host, 1000);
+    stream_write(&p.client, 0, 960);
+    dw_world_run(w, DW_MSEC(500));
+    dw_world_partition(w, p.client_host, p.server_host);
+    dw_world_run(w, DW_MSEC(600));
+    dw_world_repair(w, p.client_host, p.server_host);
+    dw_world_run(w, DW_SEC(10));
+    ck_assert_int_eq(p.server.data_at, DW_MSEC(3 + 1000 + 200 + 1000 + 1));
+}
+
+/* It had left at 1.003 s. A full queue drops it at 1.203 s; 400 ms later there is room behind
+ * the 906 bytes that are left. */
+CALM_TEST(what_is_sent_again_is_dropped_by_a_full_queue) {
+    pair_connect(&p, w);
+    dw_world_set_bandwidth(w, p.client_host, p.server_host, 1000);
+    dw_world_set_queue(w, p.client_host, p.server_host, 2000);
+    stream_write(&p.client, 0, 960);
+    dw_world_run(w, DW_MSEC(500));
+    dw_world_partition(w, p.client_host, p.server_host);
+    dw_world_run(w, DW_MSEC(600));
+    dw_world_repair(w, p.client_host, p.server_host);
+    sim_link *link = sim_link_between(p.client_host, p.server_host);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_lt(sim_link_carry(link, 703, true), DW_TIME_MAX); /* until 2.509 s */
+    }
+    dw_world_run(w, DW_SEC(10));
+    ck_assert_int_eq(p.server.data_at, DW_MSEC(1103 + 2 * 703 + 1000 + 1));
+}
+
+/* The question for room, too: its reader reads while there is nothing but a question to carry. */
+CALM_TEST(a_window_update_that_is_sent_again_takes_its_time) {
+    pair_connect(&p, w);
+    dw_world_set_buffers(w, 65536, 1000);
+    dw_transport_pause_producing(p.server.protocol.transport);
+    stream_write(&p.client, 0, 1500);
+    dw_world_run(w, DW_MSEC(7)); /* the window is full at 4 ms; it is 10 ms now */
+    dw_world_set_bandwidth(w, p.client_host, p.server_host, 1000);
+    dw_transport_resume_producing(p.server.protocol.transport);
+    dw_world_run(w, DW_MSEC(20)); /* 40 bytes take 40 ms */
+    dw_world_partition(w, p.client_host, p.server_host);
+    dw_world_run(w, DW_MSEC(100));
+    dw_world_repair(w, p.client_host, p.server_host);
+    dw_world_run(w, DW_SEC(10));
+    ck_assert_uint_eq(p.server.received, 1500);
+    /* The update left at 50 ms, again at 250 and is there at 291; 500 bytes more take 540 ms. */
+    ck_assert_int_eq(p.server.data_at, DW_MSEC(291 + 540 + 1));
+}
+
 /* ---- Jitter and loss ---- */
 
 CALM_TEST(jitter_is_within_its_bounds_and_not_constant) {
@@ -248,6 +300,9 @@ int main(void) {
     tcase_add_test(queues, one_packet_always_fits);
     tcase_add_test(queues, times_are_whole_nanoseconds);
     tcase_add_test(queues, a_stream_loses_nothing_to_a_full_queue);
+    tcase_add_test(queues, what_is_sent_again_takes_its_time_again);
+    tcase_add_test(queues, what_is_sent_again_is_dropped_by_a_full_queue);
+    tcase_add_test(queues, a_window_update_that_is_sent_again_takes_its_time);
     suite_add_tcase(suite, queues);
     TCase *chance = tcase_create("jitter and loss");
     tcase_add_test(chance, jitter_is_within_its_bounds_and_not_constant);

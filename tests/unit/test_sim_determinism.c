@@ -99,21 +99,49 @@ START_TEST(the_same_whether_traced_or_not) {
 END_TEST
 
 /* Offers are only written down; they change nothing. Without them most data goes the straight way
- * (sim/src/straight.c) and events are taken without counting; here all of it goes the longer way.
+ * (sim/src/straight.c), draws are looked at a few at a time, and events are taken without counting;
+ * here all of it goes the longer way, draw by draw.
  */
 START_TEST(the_same_whether_offers_are_kept_or_not) {
     sim_runner *runner = sim_runner_new();
     sim_offers offers = {0};
     sim_run_options options = {.offers = &offers, .offer_kinds = (1u << SIM_KIND_COUNT) - 1};
     dw_scenario scenario = {.name = "same", .run = scenarios[_i]};
-    sim_source source = calm();
     sim_outcome outcome;
-    sim_run(runner, &scenario, &source, &options, &outcome);
-    played plain = once(runner, _i, 0, false);
-    ck_assert_uint_eq(outcome.hash, plain.outcome.hash);
-    ck_assert_uint_gt(offers.count, 0);
-    played_free(&plain);
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        sim_source source = seed == 0 ? calm() : seeded(seed);
+        offers.count = 0;
+        sim_run(runner, &scenario, &source, &options, &outcome);
+        played plain = once(runner, _i, seed, false);
+        ck_assert_uint_eq(outcome.hash, plain.outcome.hash);
+        ck_assert_uint_eq(outcome.events, plain.outcome.events);
+        ck_assert_uint_eq(outcome.deviations, plain.outcome.deviations);
+        ck_assert_uint_gt(offers.count, 0);
+        played_free(&plain);
+    }
     sim_offers_free(&offers);
+    sim_runner_free(runner);
+}
+END_TEST
+
+/* A seed and the list of what it took are the same run. Of a list's kinds, too, draws are looked at
+ * a few at a time. */
+START_TEST(the_same_from_a_list) {
+    sim_runner *runner = sim_runner_new();
+    dw_scenario scenario = {.name = "same", .run = scenarios[_i]};
+    sim_run_options options = {0};
+    sim_outcome outcome;
+    for (uint64_t seed = 1; seed < SEEDS; seed++) {
+        sim_list taken = {0};
+        played plain = once(runner, _i, seed, false);
+        ck_assert(sim_list_copy(&taken, sim_runner_taken(runner)));
+        sim_source source = {.kind = SIM_LIST, .list = &taken};
+        sim_run(runner, &scenario, &source, &options, &outcome);
+        ck_assert_uint_eq(outcome.hash, plain.outcome.hash);
+        ck_assert_uint_eq(outcome.deviations, plain.outcome.deviations);
+        played_free(&plain);
+        sim_list_free(&taken);
+    }
     sim_runner_free(runner);
 }
 END_TEST
@@ -235,6 +263,7 @@ int main(void) {
     tcase_add_loop_test(tc, the_same_after_others_were_played_there, 0, SCENARIOS);
     tcase_add_loop_test(tc, the_same_whether_traced_or_not, 0, SCENARIOS);
     tcase_add_loop_test(tc, the_same_whether_offers_are_kept_or_not, 0, SCENARIOS);
+    tcase_add_loop_test(tc, the_same_from_a_list, 0, SCENARIOS);
     tcase_add_test(tc, different_seeds_are_different_runs);
     tcase_add_test(tc, the_hash_sees_one_byte_more);
     tcase_add_test(tc, the_hash_sees_another_byte);

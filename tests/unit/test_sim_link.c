@@ -263,6 +263,22 @@ CALM_TEST(data_to_a_machine_that_crashed_and_came_back_is_reset) {
     ck_assert_int_eq(p.client.lost_at - start, DW_MSEC(2));
 }
 
+/* The data is not acknowledged, so it comes again after 200 ms, and so does its answer. */
+CALM_TEST(a_reset_that_answers_data_is_not_lost_for_good) {
+    pair_connect(&p, w);
+    dw_host_crash(p.server_host);
+    dw_host_restart(p.server_host);
+    dw_world_partition_one_way(w, p.server_host, p.client_host);
+    dw_time start = dw_world_now(w);
+    side_write(&p.client, "who are you?");
+    dw_world_run(w, DW_MSEC(100));
+    ck_assert_uint_eq(p.client.lost, 0);
+    dw_world_repair(w, p.server_host, p.client_host);
+    dw_world_run(w, DW_SEC(10));
+    ck_assert_int_eq(p.client.reason_errno, ECONNRESET);
+    ck_assert_int_eq(p.client.lost_at, start + DW_MSEC(202));
+}
+
 CALM_TEST(a_fin_to_a_machine_that_crashed_and_came_back_is_reset) {
     pair_hosts(&p, w);
     p.client.aware = true;
@@ -384,6 +400,7 @@ static TCase *dark_case(void) {
     tcase_add_test(tc, data_to_a_crashed_machine_times_out);
     tcase_add_test(tc, an_idle_peer_of_a_crashed_machine_is_half_open);
     tcase_add_test(tc, data_to_a_machine_that_crashed_and_came_back_is_reset);
+    tcase_add_test(tc, a_reset_that_answers_data_is_not_lost_for_good);
     tcase_add_test(tc, a_fin_to_a_machine_that_crashed_and_came_back_is_reset);
     tcase_add_test(tc, a_stalled_writer_learns_that_its_reader_crashed);
     tcase_add_test(tc, a_stalled_writer_is_reset_by_a_reader_that_crashed_and_came_back);

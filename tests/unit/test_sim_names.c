@@ -336,6 +336,45 @@ static void asks_often(dw_world *w) {
     }
 }
 
+static const char *www_is; /* what the scenario says; the program does not look at it */
+
+static void asks_for_www(dw_world *w) {
+    dw_name_answer answer = {0};
+    two_hosts(w);
+    ck_assert_int_eq(dw_address_parse(&answer.addresses[0], www_is, 0), 0);
+    dw_world_set_name(w, "www", DW_FAMILY_IPV4, &answer, 1);
+    ask(&a, one, "www", DW_FAMILY_IPV4);
+    ask(&b, one, "nowhere", DW_FAMILY_IPV6);
+    dw_world_run(w, DW_MIN(1));
+    ask(&b, one, "two", DW_FAMILY_IPV4);
+    dw_world_run(w, DW_USEC(1));
+    dw_lookup_cancel(&b.lookup);
+}
+
+/* Each is an event of its own in the hash, which does not know whether there is a timeline. */
+START_TEST(questions_and_answers_are_told) {
+    static const char *const lines[] = {"one                             looks up www, IPv4\n",
+                                        "one                             www, IPv4: 10.0.0.7\n",
+                                        "looks up nowhere, IPv6\n", "nowhere, IPv6: no address\n",
+                                        "looks up two no more\n"};
+    played told, untold, other;
+    www_is = "10.0.0.7";
+    play(asks_for_www, calm(), true, &told);
+    play(asks_for_www, calm(), false, &untold);
+    expect_good(&told);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        ck_assert_msg(strstr(told.timeline, lines[i]) != NULL, "%s\n%s", lines[i], told.timeline);
+    }
+    ck_assert_uint_eq(told.outcome.hash, untold.outcome.hash);
+    www_is = "10.0.0.8";
+    play(asks_for_www, calm(), false, &other);
+    ck_assert_uint_ne(untold.outcome.hash, other.outcome.hash);
+    played_free(&told);
+    played_free(&untold);
+    played_free(&other);
+}
+END_TEST
+
 START_TEST(seeds_draw_both_kinds_and_replay_as_lists) {
     uint64_t counts[SIM_KIND_COUNT] = {0};
     sim_runner *runner = sim_runner_new();
@@ -437,6 +476,7 @@ int main(void) {
     tcase_add_test(tc, what_takes_too_long_times_out);
     tcase_add_test(tc, a_connector_takes_the_scenarios_answer);
     tcase_add_test(tc, after_a_cancel_nothing_comes);
+    tcase_add_test(tc, questions_and_answers_are_told);
     tcase_add_test(tc, a_killed_host_hears_no_answer);
     tcase_add_test(tc, a_stalled_host_hears_it_when_it_wakes);
     tcase_add_test(tc, a_host_that_is_healed_hears_it_at_once);

@@ -2,7 +2,7 @@
 /*
  * Child processes in a world: when things happen in virtual time, what the choices do, the
  * ready-made scripts, and what becomes of children when their parent or its machine ends. Times are
- * those that world.h states; what a choice means is stated there too.
+ * those that drywire/script.h states; what a choice means is stated there too.
  */
 #include "sim_support.h"
 
@@ -416,6 +416,43 @@ START_TEST(the_same_seed_gives_the_same_run) {
 }
 END_TEST
 
+/* ---- What a script can ask ---- */
+
+static dw_world *asked_world;
+static char asked[120];
+
+static void ask(dw_script *script) {
+    const char *const *argv = dw_script_argv(script);
+    asked_world = dw_script_world(script);
+    snprintf(asked, sizeof(asked), "%s %s%s HOME=%s PATH=%s user=%s", argv[0], argv[1],
+             argv[2] == NULL ? "" : " and more", dw_script_env(script, "HOME"),
+             dw_script_env(script, "PATH") == NULL ? "none" : "some",
+             (const char *)dw_script_user(script));
+    dw_script_exit(script, 0);
+}
+
+static const dw_script_class asking_script = {.name = "asks", .start = ask};
+
+static void spawn_asking(dw_world *w) {
+    static char user[] = "mine";
+    const char *argv[] = {"asks", "one", NULL}, *env[] = {"HOMER=1", "HOME=/root", NULL};
+    begin(w);
+    asked_world = NULL;
+    dw_world_add_program(w, "asks", &asking_script, user);
+    ck_assert_int_eq(dw_reactor_spawn_process(dw_host_reactor(host), &j.protocol,
+                                              &(dw_spawn_options){.argv = argv, .env = env}, NULL),
+                     0);
+    dw_world_run(w, DW_SEC(1));
+    ck_assert_ptr_eq(asked_world, w);
+}
+
+START_TEST(a_script_knows_its_world_its_arguments_and_its_environment) {
+    expect_calm(spawn_asking);
+    ck_assert_str_eq(asked, "asks one HOME=/root PATH=none user=mine");
+    ck_assert(j.ended);
+}
+END_TEST
+
 /* Memory that fails at every place in turn: nothing leaks, spawn says so or the child runs. */
 START_TEST(each_allocation_may_fail) {
     for (uint64_t nth = 1; nth <= 40; nth++) {
@@ -451,6 +488,7 @@ static Suite *suite(void) {
     tcase_add_test(tc, a_write_may_be_taken_in_part);
     tcase_add_test(tc, every_seed_comes_to_an_end);
     tcase_add_test(tc, the_same_seed_gives_the_same_run);
+    tcase_add_test(tc, a_script_knows_its_world_its_arguments_and_its_environment);
     tcase_add_test(tc, each_allocation_may_fail);
     suite_add_tcase(suite, tc);
     return suite;

@@ -3,7 +3,8 @@
  * The event queue against a model that is too simple to be wrong: an unsorted array, searched for
  * its least (time, sequence); and large ones against what sorting means.
  */
-#include "../../sim/src/internal.h"
+#include "hash.h"
+#include "queue.h"
 #include "sim_support.h"
 
 enum { EVENTS = 300, STEPS = 20000, TIMES = 40 };

@@ -3,8 +3,9 @@
  * Windows and whole streams: a reader that pauses stalls its writer, memory stays bounded, and no
  * byte is ever lost, doubled or moved, whatever deviates (RFC 9293, sections 3.4 and 3.8.6).
  */
-#include "../../sim/src/internal.h"
+#include "hash.h"
 #include "sim_support.h"
+#include "world.h"
 
 static pair p;
 

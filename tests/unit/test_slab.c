@@ -4,6 +4,7 @@
  * a small block costs no more than its size in steps of 16.
  */
 #include "../../real/src/slab.h"
+#include "../suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -148,9 +149,5 @@ int main(void) {
     tcase_add_test(tcase, null_may_be_released_and_nothing_need_be);
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -354,5 +354,5 @@ int main(void) {
     tcase_add_test(c, strings_go_to_the_current_state);
     tcase_add_test(c, done_closes_the_connection);
     suite_add_tcase(suite, c);
-    return rig_main(suite);
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
  * Planning sweeps: which points the offers of a calm run give. The expected counts follow from the
  * numbers of options and the limits named in sweep.h.
  */
+#include "../suite.h"
 #include "sweep.h"
 #include "workers.h"
 
@@ -175,9 +176,5 @@ int main(void) {
     tcase_add_test(tc, kinds_are_read_from_a_list);
     tcase_add_test(tc, an_unknown_kind_is_named);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

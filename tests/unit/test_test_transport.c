@@ -3,6 +3,8 @@
  * dw_test_transport: every function of its header, each by a protocol that notes what it is told.
  * What is expected of the connection itself is in vectors/README.md, sections 3 and 4.
  */
+#include "../suite.h"
+
 #include <check.h>
 #include <drywire/sim.h>
 
@@ -699,9 +701,5 @@ static Suite *suite(void) {
 }
 
 int main(void) {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite());
 }

@@ -3,6 +3,7 @@
  * Throttling: times and orders worked out by hand from the rule (bytes / limit - 1) s and from
  * vectors/README.md, section 3 "Policies".
  */
+#include "../suite.h"
 #include "policy_rig.h"
 
 #include <drywire/throttling.h>
@@ -443,9 +444,5 @@ int main(void) {
     tcase_add_test(tc, the_log_says_what_the_limits_do);
     tcase_add_test(tc, a_connection_without_memory_leaves_nothing_behind);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

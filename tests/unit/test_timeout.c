@@ -2,6 +2,8 @@
 /*
  * dw_timeout, by the table "TimeoutMixin" in vectors/README.md, section 3.
  */
+#include "../suite.h"
+
 #include <check.h>
 #include <drywire/sim.h>
 #include <drywire/timeout.h>
@@ -188,9 +190,5 @@ int main(void) {
     tcase_add_test(tc, zeroed_memory_can_be_switched_off);
     tcase_add_test(tc, nothing_is_allocated_beyond_the_reactors_own);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 /*
  * The traffic log: the lines that drywire/traffic_log.h promises, for every event, in each format.
  */
+#include "../suite.h"
 #include "policy_rig.h"
 
 #include <drywire/traffic_log.h>
@@ -278,9 +279,5 @@ int main(void) {
     tcase_add_test(tc, without_either_the_reactors_log_gets_them);
     tcase_add_test(tc, logging_takes_no_memory);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -83,6 +83,29 @@ START_TEST(bytes_of_all_sizes_are_echoed_in_their_order) {
 }
 END_TEST
 
+/* As with poll(2): what waits in the kernel comes at once. An echo of two pieces would go out in
+ * two, and the second would wait until the first was acknowledged (RFC 9293, section 3.7.4). */
+START_TEST(a_message_comes_in_one_piece_however_the_connection_is_read) {
+    static const size_t sizes[] = {100, 9000, 16384, 60000, 5, 16384};
+    static char bytes[60000];
+    struct many many;
+    many_open(&many, new_reactor(), 1);
+    size_t total = 0;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        dw_transport_pause_producing(many.all[0].base.transport);
+        turns(many.reactor, 3);
+        ck_assert_int_eq(send(many.peers[0], bytes, sizes[i], 0), (ssize_t)sizes[i]);
+        peer_settle(many.peers[0]);
+        dw_transport_resume_producing(many.all[0].base.transport);
+        turns(many.reactor, 3);
+        total += sizes[i];
+        ck_assert_uint_eq(many.all[0].received, total);
+        ck_assert_int_eq(many.all[0].received_calls, (int)i + 1);
+    }
+    many_close(&many);
+}
+END_TEST
+
 /* ---- Sends that do not go out whole ---- */
 
 enum { PIECE = 4000, PIECES_MAX = 100000 };
@@ -137,16 +160,6 @@ START_TEST(a_slow_reader_gets_every_byte_before_the_end) {
 }
 END_TEST
 
-static struct dw_uring_fd *only_stream(dw_reactor *reactor) {
-    struct dw_uring *self = (struct dw_uring *)reactor;
-    for (uint32_t i = 1; i < self->fd_count; i++) {
-        if (self->fds[i]->io != NULL && self->fds[i]->io->kind == DW_IO_STREAM) {
-            return self->fds[i];
-        }
-    }
-    return NULL;
-}
-
 /* Up to where the wire has bytes that the kernel did not take, and core has none. */
 static size_t write_until_rest(struct many *many) {
     static uint8_t piece[PIECE];
@@ -187,6 +200,16 @@ START_TEST(the_end_waits_for_what_the_wire_has_left) {
 }
 END_TEST
 
+/* And core will not ask for it. */
+START_TEST(what_the_wire_has_left_goes_out_by_itself) {
+    struct many many;
+    many_open(&many, new_reactor(), 1);
+    hear_all(&many, write_until_rest(&many));
+    ck_assert_uint_eq(only_stream(many.reactor)->sending_len, 0);
+    many_close(&many);
+}
+END_TEST
+
 START_TEST(a_reset_while_the_wire_has_something_left_is_a_loss) {
     struct many many;
     many_open(&many, new_reactor(), 1);
@@ -198,6 +221,27 @@ START_TEST(a_reset_while_the_wire_has_something_left_is_a_loss) {
     ck_assert(turn_until(many.reactor, &many.all[0].lost, 1));
     ck_assert_int_eq(many.all[0].reason, DW_CONNECTION_LOST);
     ck_assert_int_eq(many.all[0].sys_errno, ECONNRESET);
+    many_close(&many);
+}
+END_TEST
+
+/* The peer's end and the failure of a send, told in one turn. Whoever writes to a peer that has
+ * closed in good order learns of a broken pipe by it, and of the end first (vectors/README.md,
+ * "loseConnection"); a reset is a loss all the same. How the kernel tells both at once depends on
+ * what else it has to tell, so they are put down here as it would. */
+START_TEST(an_end_comes_before_the_broken_pipe_that_it_led_to) {
+    static const int errors[] = {EPIPE, ECONNRESET};
+    struct many many;
+    many_open(&many, new_reactor(), 1);
+    struct dw_uring_fd *fd = only_stream(many.reactor);
+    fd->flags |= DW_URING_ENDED;
+    fd->read_end = 0;
+    fd->error = -errors[_i];
+    fd->flags |= DW_URING_FAILED;
+    dw_uring_list_ready((struct dw_uring *)many.reactor, fd);
+    ck_assert(turn_until(many.reactor, &many.all[0].lost, 1));
+    ck_assert_int_eq(many.all[0].reason, _i == 0 ? DW_CONNECTION_DONE : DW_CONNECTION_LOST);
+    ck_assert_int_eq(many.all[0].sys_errno, _i == 0 ? 0 : ECONNRESET);
     many_close(&many);
 }
 END_TEST
@@ -223,24 +267,72 @@ static void abort_another(struct probe *probe) {
     dw_transport_abort_connection(greeted->base.transport);
 }
 
+static void fail_another(struct probe *probe) {
+    static const dw_reason reason = {DW_APP_ERROR, 0, "enough"};
+    (void)probe;
+    dw_transport_fail(greeted->base.transport, &reason);
+}
+
 /* Both in one turn, before the kernel has taken anything. */
 START_TEST(a_close_in_the_turn_of_a_write_comes_behind_it) {
+    static void (*const ends[])(struct probe * probe) = {lose_another, fail_another, abort_another};
+    static const dw_error reasons[] = {DW_CONNECTION_DONE, DW_APP_ERROR, DW_CONNECTION_ABORTED};
     struct many many;
     many_open(&many, new_reactor(), 3);
     greeted = &many.all[0];
     many.all[1].on_data = greet_another;
-    many.all[2].on_data = _i == 0 ? lose_another : abort_another;
+    many.all[2].on_data = ends[_i];
+    ((struct dw_uring *)many.reactor)->running = true; /* nothing is handed over before a wait */
     peer_write(many.peers[1], "x");
     peer_write(many.peers[2], "x");
     peer_settle(many.peers[1]);
     peer_settle(many.peers[2]);
     ck_assert(turn_until(many.reactor, &many.all[0].lost, 1));
-    if (_i == 0) {
+    if (_i < 2) {
         peer_expect(many.peers[0], "hello");
         ck_assert_int_eq(peer_end(many.peers[0]), 0);
     }
-    ck_assert_int_eq(many.all[0].reason, _i == 0 ? DW_CONNECTION_DONE : DW_CONNECTION_ABORTED);
+    ck_assert_int_eq(many.all[0].reason, reasons[_i]);
     many_close(&many);
+}
+END_TEST
+
+/* ---- Pauses ---- */
+
+static struct many three;
+static int second; /* 0 or 1: whose bytes have been received and not handed over */
+
+/* The first one's bytes are handed over. More come for the second, of which the wire hears when it
+ * closes the third; then the second is paused. */
+static void say_more_and_pause(struct probe *probe) {
+    three.all[0].on_data = three.all[1].on_data = NULL;
+    second = probe == &three.all[0];
+    peer_write(three.peers[second], "two");
+    peer_settle(three.peers[second]);
+    dw_transport_lose_connection(three.all[2].base.transport);
+    dw_transport_pause_producing(three.all[second].base.transport);
+}
+
+START_TEST(what_came_before_a_pause_is_read_after_it_and_what_comes_then_too) {
+    many_open(&three, new_reactor(), 3);
+    for (int i = 0; i < 2; i++) {
+        three.all[i].on_data = say_more_and_pause;
+        peer_write(three.peers[i], "one");
+        peer_settle(three.peers[i]);
+    }
+    turns(three.reactor, 5);
+    struct probe *paused = &three.all[second];
+    ck_assert_int_eq(three.all[2].lost, 1);
+    ck_assert_int_eq(paused->received_calls, 0);
+    dw_transport_resume_producing(paused->base.transport);
+    turns(three.reactor, 5);
+    ck_assert_int_eq(paused->received_calls, 2);
+    ck_assert_uint_eq(paused->received, 6);
+    peer_write(three.peers[second], "three");
+    peer_settle(three.peers[second]);
+    turns(three.reactor, 5);
+    ck_assert_uint_eq(paused->received, 11);
+    many_close(&three);
 }
 END_TEST
 
@@ -448,14 +540,18 @@ int main(void) {
     TCase *bytes = tcase_create("bytes");
     tcase_set_timeout(bytes, 3 * LIMIT_S);
     tcase_add_test(bytes, bytes_of_all_sizes_are_echoed_in_their_order);
+    tcase_add_test(bytes, a_message_comes_in_one_piece_however_the_connection_is_read);
     tcase_add_test(bytes, a_slow_reader_gets_every_byte_before_the_end);
     tcase_add_loop_test(bytes, the_end_waits_for_what_the_wire_has_left, 0, 2);
+    tcase_add_test(bytes, what_the_wire_has_left_goes_out_by_itself);
     tcase_add_test(bytes, a_reset_while_the_wire_has_something_left_is_a_loss);
-    tcase_add_loop_test(bytes, a_close_in_the_turn_of_a_write_comes_behind_it, 0, 2);
+    tcase_add_loop_test(bytes, a_close_in_the_turn_of_a_write_comes_behind_it, 0, 3);
+    tcase_add_test(bytes, what_came_before_a_pause_is_read_after_it_and_what_comes_then_too);
     tcase_add_test(bytes, a_peer_that_ended_its_direction_and_reads_nothing_keeps_nobody_busy);
     suite_add_tcase(suite, bytes);
     TCase *ends = tcase_create("ends");
     tcase_set_timeout(ends, 3 * LIMIT_S);
+    tcase_add_loop_test(ends, an_end_comes_before_the_broken_pipe_that_it_led_to, 0, 2);
     tcase_add_loop_test(ends, received_bytes_that_nobody_read_make_a_close_a_reset, 0, 2);
     tcase_add_test(ends, two_thousand_connections_end_in_all_ways_at_once);
     tcase_add_loop_test(ends, a_reactor_may_be_freed_with_everything_under_way, 0, 5);

@@ -120,6 +120,17 @@ static inline void turns(dw_reactor *reactor, int count) {
     }
 }
 
+/* The first, or NULL. */
+static inline struct dw_uring_fd *only_stream(dw_reactor *reactor) {
+    struct dw_uring *self = (struct dw_uring *)reactor;
+    for (uint32_t i = 1; i < self->fd_count; i++) {
+        if (self->fds[i]->io != NULL && self->fds[i]->io->kind == DW_IO_STREAM) {
+            return self->fds[i];
+        }
+    }
+    return NULL;
+}
+
 /* Runs the suite, unless this system has no io_uring. */
 static inline int run_on_uring(Suite *suite) {
     dw_reactor *reactor = dw_uring_reactor_new(NULL);

@@ -4,6 +4,7 @@
  * must be what it would see without them (vectors/README.md, sections 3 and 4), however many there
  * are. Most tests run behind a stack of four policies.
  */
+#include "../suite.h"
 #include "policy_rig.h"
 
 #include <drywire/idle_timeout.h>
@@ -637,9 +638,5 @@ int main(void) {
     tcase_add_test(tc, client_callbacks_are_forwarded_through_a_stack);
     tcase_add_test(tc, callbacks_that_a_client_factory_lacks_stay_empty);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

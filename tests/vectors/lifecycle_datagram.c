@@ -178,11 +178,13 @@ static where destination_address(const context *ctx, const json_t *args, dw_addr
 }
 
 static void sent(const context *ctx, const json_t *args, ssize_t result) {
+    const char *op = op_text(ctx, args, "op", NULL);
     if (result < 0) {
         side_result(ctx, args, (int)result);
-    } else if (op_flag(args, "result")) {
-        side_note(ctx, json_pack("{s:s, s:s, s:I}", "ev", "value", "of",
-                                 op_text(ctx, args, "op", NULL), "value", (json_int_t)result));
+    } else if (op_flag(args, "result")) { /* Twisted's writeSequence returns nothing */
+        json_t *value =
+            strcmp(op, "udp.writeSequence") == 0 ? json_null() : json_integer((json_int_t)result);
+        side_note(ctx, json_pack("{s:s, s:s, s:o}", "ev", "value", "of", op, "value", value));
     }
 }
 

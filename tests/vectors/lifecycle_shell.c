@@ -2,7 +2,8 @@
 /*
  * What stands in for /bin/sh on the dry wire: as much of the shell (POSIX, XCU 2) as scripts of
  * child processes need. Commands in a row, `( ... ) &`, redirections of descriptors, and exit,
- * printf, echo, sleep, cat, read, kill, trap, exec, true, false, wait, `while :; do ...; done`.
+ * printf, echo, sleep, cat, read, kill, trap, exec, true, false, wait, `while :; do ...; done`;
+ * $NAME of the environment or of the last read.
  *
  * Whatever else a script says makes the situation one that the dry wire cannot have; it is never
  * guessed at.
@@ -14,7 +15,14 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { WORDS_MAX = 16, WORD_MAX = 256, TRAP_MAX = 128, TRAPS_MAX = 4, STEPS_MAX = 1000 };
+enum {
+    WORDS_MAX = 16,
+    WORD_MAX = 256,
+    NAME_LEN_MAX = 32,
+    TRAP_MAX = 128,
+    TRAPS_MAX = 4,
+    STEPS_MAX = 1000
+};
 
 typedef enum doing { RUNNING, SLEEPING, COPYING, READING, WAITING } doing;
 
@@ -29,8 +37,11 @@ typedef struct shell {
     doing doing;
     int in, out; /* of cat */
     bool last;   /* after `exec`: its end is ours */
+    bool forked; /* by `&` */
     bool armed;  /* a trap waits for the command that runs */
     int status;
+    char name[NAME_LEN_MAX]; /* what `read` sets, and to what */
+    char line[WORD_MAX];
     trap traps[TRAPS_MAX];
     char caught[TRAP_MAX];
 } shell;
@@ -57,34 +68,72 @@ static const char *skip_blanks(const char *at) {
     return at + strspn(at, " \t\n;");
 }
 
-/* One word, unquoted; false for what needs a real shell. */
-static bool take_word(const char **at, char out[WORD_MAX]) {
+/* What stands for the $... at `*at`; NULL for what needs a real shell. */
+static const char *take_parameter(dw_script *script, const char **at) {
+    const shell *sh = dw_script_state(script);
+    char name[NAME_LEN_MAX];
     size_t n = 0;
-    const char *c = *at;
-    while (*c != '\0' && strchr(" \t\n;&()<>|", *c) == NULL && n + 8 < WORD_MAX) {
-        if (*c == '\'' || *c == '"') {
-            char quote = *c++;
-            while (*c != '\0' && *c != quote && n + 8 < WORD_MAX) {
-                out[n++] = *c++;
-            }
-            c += *c == quote;
-        } else if (strncmp(c, "$$", 2) == 0) {
-            memcpy(out + n, "SELF", 4);
-            n += 4;
-            c += 2;
-        } else if (*c == '$' || *c == '`' || *c == '*' || *c == '\\') {
+    const char *c = *at + 1;
+    if (*c == '$') {
+        *at += 2;
+        return "SELF";
+    }
+    while ((isalpha((unsigned char)*c) || *c == '_' || (n > 0 && isdigit((unsigned char)*c))) &&
+           n + 1 < NAME_LEN_MAX) {
+        name[n++] = *c++;
+    }
+    name[n] = '\0';
+    *at = c;
+    if (n == 0 || isalnum((unsigned char)*c)) {
+        return NULL;
+    }
+    const char *value = strcmp(name, sh->name) == 0 ? sh->line : dw_script_env(script, name);
+    return value != NULL ? value : "";
+}
+
+/* The next character of a word, or what a parameter stands for; false for what needs a real shell,
+ * such as a value that would become several words. */
+static bool take_piece(dw_script *script, const char **at, char quote, char out[WORD_MAX],
+                       size_t *n) {
+    if (quote != '\'' && **at == '$') {
+        const char *value = take_parameter(script, at);
+        if (value == NULL || (quote == '\0' && strpbrk(value, " \t\n*?[") != NULL)) {
             return false;
-        } else {
-            out[n++] = *c++;
+        }
+        *n += (size_t)snprintf(out + *n, WORD_MAX - *n, "%s", value);
+        return *n < WORD_MAX;
+    }
+    if (quote != '\'' && strchr(quote == '"' ? "`\\" : "`\\*", **at) != NULL) {
+        bool escape = quote == '"' && **at == '\\' && strchr("$`\"\\\n", (*at)[1]) == NULL;
+        if (!escape) {
+            return false;
         }
     }
+    out[(*n)++] = *(*at)++;
+    return *n < WORD_MAX;
+}
+
+/* One word, unquoted; false for what needs a real shell. */
+static bool take_word(dw_script *script, const char **at, char out[WORD_MAX]) {
+    size_t n = 0;
+    while (**at != '\0' && strchr(" \t\n;&()<>|", **at) == NULL) {
+        char quote = **at == '\'' || **at == '"' ? *(*at)++ : '\0';
+        do {
+            if (quote != '\0' && (**at == quote || **at == '\0')) {
+                *at += **at == quote;
+                break;
+            }
+            if (!take_piece(script, at, quote, out, &n)) {
+                return false;
+            }
+        } while (quote != '\0');
+    }
     out[n] = '\0';
-    *at = c;
     return true;
 }
 
 /* n>&m, n<&m, n>&-, n<&-, >/dev/null. */
-static bool take_redirection(const char **at, command *c) {
+static bool take_redirection(dw_script *script, const char **at, command *c) {
     char target[WORD_MAX];
     int fd = isdigit((unsigned char)**at) ? *(*at)++ - '0' : -1;
     bool input = **at == '<';
@@ -92,7 +141,7 @@ static bool take_redirection(const char **at, command *c) {
     bool duplicate = **at == '&';
     *at += duplicate;
     *at += strspn(*at, " ");
-    if (!take_word(at, target)) {
+    if (!take_word(script, at, target)) {
         return false;
     }
     fd = fd >= 0 ? fd : input ? 0 : 1;
@@ -113,15 +162,15 @@ static bool is_redirection(const char *at) {
     return *at == '<' || *at == '>';
 }
 
-static bool take_command(const char **at, command *c) {
+static bool take_command(dw_script *script, const char **at, command *c) {
     *c = (command){.in = 0, .out = 1};
     while (**at != '\0' && strchr("\n;&)", **at) == NULL) {
         if (is_redirection(*at)) {
-            if (!take_redirection(at, c)) {
+            if (!take_redirection(script, at, c)) {
                 return false;
             }
         } else if (c->count == WORDS_MAX || **at == '(' || **at == '|' || **at == '#' ||
-                   !take_word(at, c->words[c->count++])) {
+                   !take_word(script, at, c->words[c->count++])) {
             return false;
         }
         *at += strspn(*at, " \t");
@@ -266,7 +315,9 @@ static void execute(dw_script *script, const command *c) {
         dw_script_sleep(script, seconds(c->words[1]));
     } else if (is(c, "cat") && c->count == 1) {
         copy(script, c, COPYING);
-    } else if (is(c, "read")) {
+    } else if (is(c, "read") && c->count <= 2 && strlen(c->words[1]) < NAME_LEN_MAX) {
+        strcpy(sh->name, c->count == 2 ? c->words[1] : "");
+        sh->line[0] = '\0';
         copy(script, c, READING);
     } else if (is(c, "kill")) {
         kill_self(script, c);
@@ -294,7 +345,9 @@ static void fork_text(dw_script *script, const char *from, size_t len) {
         unknown(script, "&");
         return;
     }
-    ((shell *)dw_script_state(forked))->at = text;
+    shell *sh = dw_script_state(forked);
+    sh->at = text;
+    sh->forked = true;
 }
 
 static void fork_group(dw_script *script) {
@@ -334,7 +387,7 @@ static void one_command(dw_script *script) {
     shell *sh = dw_script_state(script);
     command c;
     const char *from = sh->at;
-    if (!take_command(&sh->at, &c)) {
+    if (!take_command(script, &sh->at, &c)) {
         unknown(script, from);
         sh->at = NULL;
         return;
@@ -392,7 +445,20 @@ static void begin(dw_script *script) {
         return;
     }
     sh->at = sh->at != NULL ? sh->at : argv[2];
+    if (sh->forked) {
+        dw_script_close(script, 0); /* XCU 2.9.3.1: it has /dev/null */
+    }
     go_on(script);
+}
+
+/* Returns whether it has come to its end. */
+static bool take_line(shell *sh, const uint8_t *data, size_t len) {
+    const uint8_t *end = len > 0 ? memchr(data, '\n', len) : NULL;
+    size_t part = end != NULL ? (size_t)(end - data) : len, had = strlen(sh->line);
+    part = part < WORD_MAX - 1 - had ? part : WORD_MAX - 1 - had;
+    memcpy(sh->line + had, data, part);
+    sh->line[had + part] = '\0';
+    return end != NULL;
 }
 
 static void received(dw_script *script, int fd, const uint8_t *data, size_t len) {
@@ -404,7 +470,7 @@ static void received(dw_script *script, int fd, const uint8_t *data, size_t len)
     if (sh->doing == COPYING && len > 0) {
         dw_script_write(script, sh->out, data, len);
     } else if (sh->doing == READING) {
-        done = done || memchr(data, '\n', len) != NULL;
+        done = take_line(sh, data, len) || done;
     }
     if (done && (sh->doing == COPYING || sh->doing == READING)) {
         dw_script_set_reading(script, fd, false);

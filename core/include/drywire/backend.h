@@ -46,7 +46,7 @@ typedef enum dw_io_kind {
     DW_IO_CONNECTING, /* an attempt: writable when it is decided */
     DW_IO_PORT,       /* a listener: readable when there is something to accept */
     DW_IO_DATAGRAM,   /* a datagram socket */
-    DW_IO_PIPE,       /* our end of a pipe to a child process; see spawn */
+    DW_IO_PIPE,       /* our end of a pipe to a child process, see spawn; stdio_open */
     DW_IO_WATCHED,    /* a descriptor of the program's that it only wants to be told about */
     DW_IO_KIND_COUNT,
 } dw_io_kind;
@@ -58,8 +58,8 @@ typedef struct dw_io {
     dw_socket socket;
     uint32_t slot;
     uint8_t kind;
-    uint8_t want;   /* DW_READABLE | DW_WRITABLE */
     uint8_t family; /* a dw_address_kind, set by open, accept and adopt */
+    uint8_t want;   /* DW_READABLE | DW_WRITABLE */
     uint8_t state;  /* the wire's, as slot is */
 } dw_io;
 
@@ -92,6 +92,17 @@ typedef struct dw_spawn {
     const dw_spawn_options *options;
     dw_io **pipes; /* one per options->fds */
 } dw_spawn;
+
+/* Two descriptors of the program's that are one connection, drywire/stdio.h; `fd` (read, write) and
+ * `close` are core's, the rest the wire's. */
+typedef struct dw_stdio_files {
+    int fd[2];
+    bool close;
+    bool out_is_pipe; /* told core by stdio_open: its writer can be told that no reader is left */
+    bool blocked[2];  /* before */
+    bool one_file;    /* both are, and share what is changed */
+    uint8_t ended;    /* directions */
+} dw_stdio_files;
 
 typedef struct dw_wire {
     const char *name; /* "poll", "epoll", "uring", "sim" */
@@ -209,6 +220,24 @@ typedef struct dw_wire {
     int (*kill)(dw_reactor *reactor, dw_child *child, int signal_number);
     void (*forget)(dw_reactor *reactor, dw_child *child);
 
+    /* Standard input and output, or two others, as pipes (kind DW_IO_PIPE, as core has set it) that
+     * core reads, writes and closes as those of children, in `in` and `out`: makes the program's
+     * descriptors non-blocking and uses duplicates. 0 or -errno (-EBADF: not open for that), then
+     * all is as it was. stdio_end: DW_READABLE or DW_WRITABLE is over, before the pipe is closed;
+     * gives that descriptor back, as it was, or closes it. NULL: not on this wire. */
+    int (*stdio_open)(dw_reactor *reactor, dw_stdio_files *files, dw_io *in, dw_io *out);
+    void (*stdio_end)(dw_reactor *reactor, dw_stdio_files *files, unsigned direction);
+
+    /* Work beside the loop (drywire/offload.h): has offload->work_(offload->user_) done on another
+     * thread, then dw_offload_worked called, never from inside a slot but offload_finish; 0 or
+     * -errno. offload_cancel: whether it had not begun, and will not. offload_forget: it has, and
+     * nobody wants to know. offload_finish: waits for all work that has begun, and tells of it.
+     * `wire_data_` is the wire's. NULL: core does it in the loop, when a choice says. */
+    int (*offload)(dw_reactor *reactor, struct dw_offload *offload);
+    bool (*offload_cancel)(dw_reactor *reactor, struct dw_offload *offload);
+    void (*offload_forget)(dw_reactor *reactor, struct dw_offload *offload);
+    void (*offload_finish)(dw_reactor *reactor);
+
     /* From any thread, and from signal handlers: makes the wait return soon. Called when the first
      * call from a thread is waiting. NULL: the wire looks at dw_reactor_next_due by itself. */
     void (*wake_from_thread)(dw_reactor *reactor);
@@ -275,12 +304,14 @@ typedef enum dw_seen {
 typedef void (*dw_observe_fn)(dw_reactor *reactor, dw_seen seen, const dw_io *io, int code,
                               const void *data, size_t len);
 
-/* Pending delayed calls; see core/src/timers.c. */
+/* Pending delayed calls; see core/src/timers.c and timer_heap.h. */
 struct dw_timers {
-    struct dw_timer_key *heap; /* 4-ary, by (due, sequence) */
-    uint32_t count, room;
+    struct dw_timer_node *heap; /* 8-ary, by (due, sequence), up to `ordered` */
+    uint32_t count, ordered, room;
+    uint32_t dead; /* nodes whose calls were taken back */
     uint64_t sequence;
     dw_time seen;                           /* the clock, when it was last read here */
+    uint32_t trust;                         /* so often may `seen` be taken for now */
     dw_delayed_call *soon_head, *soon_tail; /* delay 0: already in order */
     dw_delayed_call *spare;                 /* unsorted; used only when the heap could not grow */
     size_t soon_count, spare_count;
@@ -302,6 +333,7 @@ struct dw_reactor {
     const dw_endpoint_type *endpoint_types; /* the program's own prefixes */
     struct dw_list_node owned;              /* memory that goes with the reactor at the latest */
     struct dw_list_node connectings;        /* attempts of endpoints */
+    struct dw_list_node offloads;           /* work under way */
     dw_transport *dirty_head, *dirty_tail;  /* written to; flushed when the callback has returned */
     dw_transport *ready_head, *ready_tail;  /* to be looked after in the next turn */
     dw_transport *aborted_head, *aborted_tail; /* to be ended, in order among delayed calls */
@@ -325,6 +357,8 @@ struct dw_reactor {
     bool crashed; /* dw_reactor_crash was called: the loop is about to be left */
     bool looping; /* inside run or iterate */
     size_t connecting_count, connection_count, port_count;
+    size_t starved_count;    /* connectors that had no memory to begin an attempt: */
+    dw_delayed_call starved; /* fails them, one after the other */
 };
 
 /* The `where` of every transport's memory. A wire's allocator that keeps such blocks as they are
@@ -416,6 +450,9 @@ void dw_lookup_done(dw_reactor *reactor, dw_lookup *lookup, int error, const dw_
 
 /* The child has exited and is no more; `status` as wait(2) has it. */
 void dw_child_exited(dw_reactor *reactor, dw_child *child, int status);
+
+/* The work is done; `done` is called. */
+void dw_offload_worked(dw_reactor *reactor, struct dw_offload *offload);
 
 /* For a wire that drives its reactors itself: the startup event; the shutdown event, which waits
  * for no held trigger any more. */

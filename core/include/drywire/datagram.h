@@ -150,6 +150,10 @@ dw_address dw_datagram_host(const dw_datagram_port *port);
 /* Where it is connected to, or DW_ADDRESS_NONE. */
 dw_address dw_datagram_peer(const dw_datagram_port *port);
 
+/* The socket's descriptor, for options that this page does not have; -1 on the dry wire and for
+ * NULL. Still the library's: do not close, read or write it. */
+int dw_datagram_handle(const dw_datagram_port *port);
+
 dw_reactor *dw_datagram_reactor(const dw_datagram_port *port);
 
 /* Whether datagrams may go to a broadcast address (SO_BROADCAST); off at first. */

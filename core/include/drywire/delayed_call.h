@@ -22,19 +22,25 @@ typedef void (*dw_delayed_fn)(void *user);
 
 /* Zero-initialise it before first use; all fields are the library's. */
 typedef struct dw_delayed_call {
+    dw_time due_;
+    uint64_t sequence_;
+    uint32_t place_;
+    uint8_t state_;
     dw_delayed_fn fn_;
     void *user_;
     dw_reactor *reactor_;
     const char *where_;
-    dw_time due_;
-    uint64_t sequence_;
     struct dw_delayed_call *next_, *previous_;
-    uint32_t place_;
-    uint8_t state_;
 } dw_delayed_call;
 
 /* Runs fn(user) once, `delay` nanoseconds from now. A call that is pending already is moved and
- * gets the new function (as uv_timer_start does). A negative delay is a broken contract. */
+ * gets the new function (as uv_timer_start does). A negative delay is a broken contract.
+ *
+ * What "now" is, here and for reset: outside the loop, and on the dry wire, the time. In a callback
+ * of dw_reactor_run or _iterate on the live wire the clock is read for the first call that the
+ * callback arms or moves, and again for every 64th after that; those in between count from when it
+ * was last read, by them or by dw_reactor_now. Who blocks inside a callback between arming two
+ * calls asks dw_reactor_now in between. */
 #define dw_reactor_call_later(reactor, call, delay, fn, user) \
     dw_reactor_call_later_at((reactor), (call), (delay), (fn), (user), DW_HERE)
 void dw_reactor_call_later_at(dw_reactor *reactor, dw_delayed_call *call, dw_time delay,

@@ -23,6 +23,7 @@
 #include "drywire/line.h"
 #include "drywire/looping_call.h"
 #include "drywire/netstring.h"
+#include "drywire/offload.h"
 #include "drywire/port.h"
 #include "drywire/process.h"
 #include "drywire/producer.h"
@@ -32,11 +33,13 @@
 #include "drywire/reconnecting.h"
 #include "drywire/resolver.h"
 #include "drywire/stateful.h"
+#include "drywire/stdio.h"
 #include "drywire/thread_call.h"
 #include "drywire/throttling.h"
 #include "drywire/timeout.h"
 #include "drywire/traffic_log.h"
 #include "drywire/transport.h"
 #include "drywire/wrapper.h"
+#include "drywire/wrapping_endpoint.h"
 
 #endif

@@ -138,10 +138,15 @@ dw_server_endpoint *dw_fd_server_endpoint_new(dw_reactor *reactor, int fd);
  *     server  tcp:PORT[:interface=LITERAL][:backlog=NUMBER]
  *             tcp6:PORT[:backlog=NUMBER][:interface=LITERAL]
  *             unix:PATH[:mode=OCTAL][:backlog=NUMBER]                    also address=
- *             fd:NUMBER                     a listening socket that the process was given
+ *             fd:NUMBER                     a listening socket that the process was given; also
+ *                                           fd=. No client has it, for a connected one is no place
+ *                                           to connect to again: dw_reactor_adopt_stream_connection
  *             systemd:index=NUMBER, systemd:name=NAME    one of those that the service manager gave
  *                                           (sd_listen_fds(3)), from 0; Twisted's domain= is read
  *                                           and has no effect
+ *             haproxy:ENDPOINT              PROXY headers in front of what another one accepts, as
+ *                                           haproxy:tcp:80 (drywire/haproxy.h)
+ *             stdio:                        standard input and output (drywire/stdio.h)
  *
  * A wire may have more, such as the dry wire's sim:HOST:PORT and sim:PORT. */
 

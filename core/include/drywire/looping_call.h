@@ -38,7 +38,8 @@ typedef struct dw_looping_call {
     dw_reactor *reactor_;
     const char *where_;
     dw_delayed_call call_;
-    dw_time interval_, grid_;
+    dw_time interval_, grid_, last_;
+    uint64_t count_;
     bool running_, ticking_, ended_;
 } dw_looping_call;
 
@@ -58,6 +59,10 @@ int dw_looping_call_reset(dw_looping_call *loop);
 
 /* From start until stop. */
 bool dw_looping_call_running(const dw_looping_call *loop);
+
+/* Inside a tick: how many points of the grid have come since the tick before it, or since the
+ * start. 1, or more when some were missed (Twisted's LoopingCall.withCount). */
+uint64_t dw_looping_call_count(const dw_looping_call *loop);
 
 DW_END_DECLS
 

@@ -15,8 +15,12 @@ DW_BEGIN_DECLS
  * called (may be NULL) in a later turn. Returns 0, or DW_NOT_LISTENING: nothing to wait for. */
 int dw_port_stop_listening(dw_port *port, void (*done)(void *user), void *user);
 
-/* The local address; its port is the real one when 0 was asked for. */
+/* The local address; its port is the real one when 0 was asked for. DW_ADDRESS_NONE for NULL. */
 dw_address dw_port_host(const dw_port *port);
+
+/* The socket's descriptor, for options that this library does not have; -1 on the dry wire and for
+ * NULL. Still the library's: do not close or accept from it. */
+int dw_port_handle(const dw_port *port);
 
 DW_END_DECLS
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Child processes (Twisted's IReactorProcess, ProcessProtocol, IProcessTransport). On the live wire
- * a real program is run; on the dry one a script stands in for it (drywire/world.h).
+ * a real program is run; on the dry one a script stands in for it (drywire/script.h).
  *
  *     struct job { dw_process_protocol base; };
  *     static void out(dw_process_protocol *p, const uint8_t *data, size_t len) { ... }

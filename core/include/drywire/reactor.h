@@ -154,7 +154,7 @@ typedef void (*dw_log_fn)(void *user, const char *line);
 void dw_reactor_set_log(dw_reactor *reactor, dw_log_fn fn, void *user);
 void dw_reactor_log(dw_reactor *reactor, const char *format, ...) DW_PRINTF(2, 3);
 
-/* Connections, ports, pending delayed calls and children (until process_ended) of this reactor:
+/* Connections, ports, pending delayed calls, children (until process_ended) and work under way:
  * what a leak check counts. */
 typedef struct dw_reactor_counts {
     size_t connections;
@@ -162,6 +162,7 @@ typedef struct dw_reactor_counts {
     size_t ports;
     size_t delayed_calls;
     size_t processes;
+    size_t offloads; /* on the dry wire each is a delayed call too */
 } dw_reactor_counts;
 dw_reactor_counts dw_reactor_count(const dw_reactor *reactor);
 

@@ -79,7 +79,7 @@ struct dw_protocol_wrapper {
     dw_reactor *reactor_;
     struct dw_list_node node_; /* of its factory's connections */
     dw_protocol_class outer_;
-    bool counted_, owned_;
+    bool counted_, owned_, watched_;
 };
 
 /* Prepares a wrapper in the caller's memory around `wrapped`, borrowed until the wrapper's destroy,
@@ -134,6 +134,9 @@ struct dw_wrapping_factory {
     struct dw_list_node connections_; /* in order of connection */
     size_t count_;
     dw_client_factory_class outer_;
+    void (*unused_)(void *user); /* of an endpoint's; NULL: its owner's business */
+    void *unused_user_;
+    size_t alive_; /* wrappers whose memory is there; counted if unused_ is set */
 };
 
 /* Prepares a factory in the caller's memory around `wrapped`, borrowed for as long. Wrappers are

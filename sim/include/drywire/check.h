@@ -12,7 +12,8 @@
  * with CK_FORK=yes and CK_FORK=no: the seeds are tried in worker processes either way.
  *
  * Environment: DRYWIRE_REPLAY=FILE plays just that run; DRYWIRE_SEEDS=N tries so many seeds;
- * DRYWIRE_JOBS=N uses so many processes; DRYWIRE_OUT=DIR is where run files are written.
+ * DRYWIRE_JOBS=N uses so many processes; DRYWIRE_WEATHER=NAME lets each run begin in that weather
+ * (but a replay in its file's); DRYWIRE_OUT=DIR is where run files are written.
  */
 #ifndef DRYWIRE_CHECK_H
 #define DRYWIRE_CHECK_H

@@ -32,6 +32,8 @@ typedef struct dw_scenario {
     unsigned hang_s;     /* more wall time than this for one run is a hang; default 10 s */
     const char *kinds;   /* the kinds of fault that seeds may use: "reset,cut"; default all. Each
                           * seed has half of them switched off (swarm testing), unless it is one */
+    const char *weather; /* that it begins in (dw_world_set_weather): "wan"; default none. What the
+                          * scenario sets itself comes after it and wins; --weather sets another */
     bool leaks_ok;       /* do not report what is left over at the end */
     size_t memory_max;   /* a host that holds more is a finding, "memory"; default 1 GiB */
     size_t unsent_max;   /* so is a connection that is written to though more than so many bytes
