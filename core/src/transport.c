@@ -131,14 +131,35 @@ DW_APART static void write_otherwise(dw_transport *t, const void *data, size_t l
     }
 }
 
-/* The short way is an echo's: all is there to borrow (`len` 0 becomes the largest number), nobody
- * is to be flushed before it, and there is no `aside`, which would be where `out` is. Then the list
- * of those to flush does without it; see reactor_flush. */
+/* Whether what is written may be the borrower's, which the list of those to flush does without
+ * (reactor_flush): a data_received runs, nobody has borrowed, nobody is to be flushed before it,
+ * and nothing else of it waits or is to be seen to. */
+static inline bool may_borrow(const dw_reactor *reactor, const dw_transport *t) {
+    if (reactor->received_len == 0 || !writes_are_taken(t) || reactor->dirty_head != NULL ||
+        reactor->observe_bytes != NULL) {
+        return false;
+    }
+    return (t->form & T_FORM_ASIDE) != 0 ? t->aside->out == NULL && t->aside->extra == NULL
+                                         : t->out == NULL;
+}
+
+DW_APART static void answer(dw_transport *t, const void *data, size_t len) {
+    dw_reactor *reactor = t->reactor;
+    borrow(t, memcpy(reactor->answer, data, len), len);
+}
+
+/* The short ways are an echo's, which borrows all there is, and a short answer's, which lies with
+ * the reactor meanwhile (`len` 0 becomes the largest number). It takes none of the pool's buffers,
+ * but one must lie ready should more be written: whether an answer needs memory, which there may be
+ * none of, does not depend on its way. */
 static void stream_write(dw_transport *t, const void *data, size_t len) {
     const dw_reactor *reactor = t->reactor;
-    if (data == reactor->received && len - 1 < reactor->received_len && writes_are_taken(t) &&
-        t->out == NULL && reactor->dirty_head == NULL && reactor->observe_bytes == NULL) {
+    if (!may_borrow(reactor, t)) {
+        write_otherwise(t, data, len);
+    } else if (data == reactor->received && len - 1 < reactor->received_len) {
         borrow(t, data, len);
+    } else if (len - 1 < sizeof(reactor->answer) && reactor->pool != NULL) {
+        answer(t, data, len);
     } else {
         write_otherwise(t, data, len);
     }

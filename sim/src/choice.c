@@ -203,10 +203,29 @@ static void offer(dw_world *world, sim_who who, const char *what, uint64_t nth, 
     world->choices.equal = 0;
 }
 
+static void trace_taken(dw_world *world, sim_kind kind, const sim_deviation *d) {
+    bool time = sim_kind_is_time(kind);
+    sim_trace_add(world, '!', d->who, "%s %llu = %llu%s", d->what, (unsigned long long)d->nth,
+                  (unsigned long long)(time ? d->value / 1000 : d->value), time ? "us" : "");
+}
+
+static void count_taken(dw_world *world, sim_kind kind, uint64_t value, uint64_t key) {
+    uint64_t *counts = world->choices.options->kind_counts;
+    if (counts != NULL) {
+        counts[kind]++;
+    }
+    world->outcome->deviations++;
+    world_mark(world, key ^ mix64(value));
+}
+
+/* To put a name to it costs more than all the rest. */
 static void take(dw_world *world, sim_kind kind, sim_who who, const char *what, uint64_t nth,
                  uint64_t value, uint64_t key) {
-    sim_choices *choices = &world->choices;
-    const sim_run_options *options = choices->options;
+    const sim_run_options *options = world->choices.options;
+    if (options->nameless && options->on_deviation == NULL && world->trace == NULL) {
+        count_taken(world, kind, value, key);
+        return;
+    }
     sim_deviation d = {.nth = nth, .value = value};
     format_who(d.who, sizeof(d.who), who);
     sim_text text = sim_text_begin(d.what, sizeof(d.what));
@@ -214,16 +233,12 @@ static void take(dw_world *world, sim_kind kind, sim_who who, const char *what, 
     if (options->on_deviation != NULL) {
         options->on_deviation(options->on_deviation_user, &d);
     }
-    sim_list_add(&choices->taken, &d);
-    if (options->kind_counts != NULL) {
-        options->kind_counts[kind]++;
+    if (!options->nameless) {
+        sim_list_add(&world->choices.taken, &d);
     }
-    world->outcome->deviations++;
-    world_mark(world, key ^ mix64(value));
+    count_taken(world, kind, value, key);
     if (world->trace != NULL) {
-        sim_trace_add(world, '!', d.who, "%s %llu = %llu%s", d.what, (unsigned long long)nth,
-                      (unsigned long long)(sim_kind_is_time(kind) ? value / 1000 : value),
-                      sim_kind_is_time(kind) ? "us" : "");
+        trace_taken(world, kind, &d);
     }
 }
 
@@ -236,10 +251,14 @@ static uint64_t what_hash(sim_choices *choices, sim_kind kind, const char *what)
     return choices->what_hash[kind];
 }
 
-static uint64_t pair_hash(sim_choices *choices, sim_kind kind, sim_who who, const char *what) {
-    uint64_t what_is =
-        kind == SIM_USER ? mix64(sim_hash_text(HASH_START, what)) : what_hash(choices, kind, what);
-    return pair_of(who_hash(who), what_is);
+static uint64_t pair_hash(sim_choices *choices, sim_kind kind, sim_who who, const char *what,
+                          sim_draws *draws) {
+    if (draws->pair == 0) {
+        uint64_t what_is = kind == SIM_USER ? mix64(sim_hash_text(HASH_START, what))
+                                            : what_hash(choices, kind, what);
+        draws->pair = pair_of(who_hash(who), what_is);
+    }
+    return draws->pair;
 }
 
 /* A guess at how many draws are still to come: looking at one that does not is wasted. */
@@ -264,9 +283,9 @@ static uint64_t strikes(const sim_choices *choices, sim_kind kind, uint64_t pair
 bool sim_choice_look_ahead(dw_world *world, sim_kind kind, sim_who who, const char *what,
                            sim_draws *draws) {
     sim_choices *choices = &world->choices;
-    if (draws->ahead <= 1 && (choices->offered & (1u << kind)) == 0 &&
+    if (!draws_are_known(draws) && (choices->offered & (1u << kind)) == 0 &&
         choices->source.kind != SIM_CALM) {
-        uint64_t pair = pair_hash(choices, kind, who, what);
+        uint64_t pair = pair_hash(choices, kind, who, what, draws);
         draws->ahead = strikes(choices, kind, pair, draws->count) | UINT64_C(1) << LOOK_AHEAD;
     }
     return draws_are_calm(draws);
@@ -287,7 +306,7 @@ uint64_t sim_choice_draw_next(dw_world *world, sim_kind kind, sim_who who, const
     if (choices->source.kind == SIM_CALM) {
         return 0;
     }
-    uint64_t key = key_of(pair_hash(choices, kind, who, what), nth);
+    uint64_t key = key_of(pair_hash(choices, kind, who, what, draws), nth);
     uint64_t value = choices->source.kind == SIM_SEED ? draw_seed(choices, kind, key, options)
                                                       : table_get(choices, key);
     uint64_t largest = options > 0 ? options - 1 : (uint64_t)DW_TIME_MAX;
@@ -313,7 +332,7 @@ static sim_draws *user_draws(sim_choices *choices, uint64_t who, uint64_t what) 
             abort();
         }
     }
-    choices->counters[choices->counter_count] = (sim_counter){who, what, {0, 0}};
+    choices->counters[choices->counter_count] = (sim_counter){.who = who, .what = what};
     return &choices->counters[choices->counter_count++].draws;
 }
 

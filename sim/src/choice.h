@@ -15,6 +15,7 @@
  * together: what is drawn does not depend on when that is done. Zero: there were none. */
 typedef struct sim_draws {
     uint64_t count; /* how many there were */
+    uint64_t pair;  /* the hash of (who, what); 0: not computed yet */
     uint64_t ahead; /* of the next ones, the next first, a bit: set if it does not come to 0; and
                      * behind those known another, set; 0: none is known */
 } sim_draws;
@@ -91,13 +92,19 @@ static inline uint64_t sim_choice_draw(dw_world *world, sim_kind kind, sim_who w
     return sim_choice_draw_next(world, kind, who, what, draws, options);
 }
 
+/* Whether the next one is known, one way or the other. */
+static inline bool draws_are_known(const sim_draws *draws) {
+    return draws->ahead > 1;
+}
+
 /* Whether the next draw comes to 0, and nobody writes it down: then draws_pass is all there is to
  * it. */
 bool sim_choice_look_ahead(dw_world *world, sim_kind kind, sim_who who, const char *what,
                            sim_draws *draws);
 static inline bool sim_choice_is_calm(dw_world *world, sim_kind kind, sim_who who, const char *what,
                                       sim_draws *draws) {
-    return draws_are_calm(draws) || sim_choice_look_ahead(world, kind, who, what, draws);
+    return draws_are_known(draws) ? draws_are_calm(draws)
+                                  : sim_choice_look_ahead(world, kind, who, what, draws);
 }
 
 /* The user's own choice `what` of a host or of the scenario. */

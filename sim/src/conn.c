@@ -255,11 +255,10 @@ void sim_end_dispatch(sim_end *end) {
         return;
     }
     end->flags |= E_INSIDE;
-    sim_host_enter(host);
-    host->world->turn_end = end;
+    sim_host_enter_for(host, end);
     dw_io_ready(&host->reactor, end->io, ready);
     sim_host_leave(host);
-    sim_end_serve(end);
+    sim_end_serve(end, host);
     end->flags &= ~(uint32_t)E_INSIDE;
     sim_stream_poke(end);
     sim_stream_release(conn_of(end));

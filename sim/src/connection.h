@@ -143,9 +143,8 @@ static inline bool sim_end_is_served(const sim_end *end) {
     const dw_host *host = end->link->from;
     return sim_host_turn_waits(host) && end->told == host->turns;
 }
-/* It has been told of something just now. */
-static inline void sim_end_serve(sim_end *end) {
-    const dw_host *host = end->link->from;
+/* It has been told of something just now, on its host. */
+static inline void sim_end_serve(sim_end *end, const dw_host *host) {
     if (sim_host_turn_waits(host)) {
         end->told = host->turns;
     }

@@ -48,7 +48,8 @@ typedef struct crew {
     size_t size;
     board *board;
     desk *slots;
-    sim_distinct *distinct;    /* NULL: not counted */
+    sim_distinct *distinct; /* NULL: not counted */
+    size_t distinct_room;
     uint64_t count;            /* runs of this shard */
     uint64_t (*assertions)[2]; /* jobs x assertion_count */
     size_t assertion_count;

@@ -4,6 +4,14 @@
  */
 #include "distinct.h"
 
+size_t sim_distinct_room(uint64_t hashes) {
+    size_t room = SIM_DISTINCT_ROOM_MIN;
+    while (room < SIM_DISTINCT_ROOM && room / 2 < hashes) {
+        room *= 2;
+    }
+    return room;
+}
+
 size_t sim_distinct_size(size_t room) {
     return sizeof(sim_distinct) + room * sizeof(uint64_t);
 }

@@ -11,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SIM_DISTINCT_ROOM = 1 << 22 }; /* slots; three quarters of them are used at most */
+/* Slots; three quarters of them are used at most. */
+enum { SIM_DISTINCT_ROOM_MIN = 1 << 10, SIM_DISTINCT_ROOM = 1 << 22 };
 
 typedef struct sim_distinct {
     _Atomic uint64_t count;
@@ -19,6 +20,9 @@ typedef struct sim_distinct {
     _Atomic uint64_t slots[];
 } sim_distinct;
 
+/* Slots for so many hashes or for as many as are ever kept: no more, for each page of the set that
+ * is touched for the first time costs as much as a tenth of a short run. */
+size_t sim_distinct_room(uint64_t hashes);
 /* Bytes for a set of `room` hashes, a power of two; the memory must be zero. */
 size_t sim_distinct_size(size_t room);
 void sim_distinct_add(sim_distinct *set, size_t room, uint64_t hash);

@@ -55,19 +55,28 @@ static uint64_t stir(uint64_t lane, const uint8_t *data) {
     return fold(load(data) ^ UINT64_C(0xa0761d6478bd642f), load(data + 8) ^ lane);
 }
 
-/* Two lanes, so that the multiplications do not wait for each other. */
-uint64_t sim_hash_bytes(const void *bytes, size_t len) {
-    const uint8_t *data = bytes;
-    uint64_t lane[2] = {UINT64_C(0xe7037ed1a0b428db) ^ len, UINT64_C(0x8ebc6af09c88c6e3)};
-    for (; len >= 32; data += 32, len -= 32) {
-        lane[0] = stir(lane[0], data);
-        lane[1] = stir(lane[1], data + 16);
-    }
+static uint64_t join(uint64_t a, uint64_t b) {
+    return a ^ (b << 32 | b >> 32);
+}
+
+/* What comes behind the last whole 32 bytes. */
+static uint64_t finish(uint64_t a, uint64_t b, const uint8_t *data, size_t len) {
     for (; len >= 8; data += 8, len -= 8) {
-        lane[0] = fold(lane[0] ^ load(data), UINT64_C(0x9fb21c651e98df25));
+        a = fold(a ^ load(data), UINT64_C(0x9fb21c651e98df25));
     }
     for (; len > 0; data++, len--) {
-        lane[1] = (lane[1] ^ *data) * FNV_PRIME;
+        b = (b ^ *data) * FNV_PRIME;
     }
-    return lane[0] ^ (lane[1] << 32 | lane[1] >> 32);
+    return join(a, b);
+}
+
+/* Two lanes, so that the multiplications do not wait for each other. */
+uint64_t sim_hash_bytes(const void *bytes, size_t len) {
+    const uint8_t *data = bytes, *whole = data + len / 32 * 32;
+    uint64_t a = UINT64_C(0xe7037ed1a0b428db) ^ len, b = UINT64_C(0x8ebc6af09c88c6e3);
+    for (; data != whole; data += 32) {
+        a = stir(a, data);
+        b = stir(b, data + 16);
+    }
+    return len % 32 == 0 ? join(a, b) : finish(a, b, data, len % 32);
 }

@@ -119,21 +119,15 @@ void sim_wake(dw_reactor *reactor, dw_time due) {
     }
 }
 
-void sim_host_enter(dw_host *host) {
-    host->busy = true;
-    host->world->turn_host = host;
-    host->world->turn_end = NULL;
-    sim_inside = host;
-}
-
-static void leave(dw_host *host) {
-    dw_world *world = host->world;
-    host->busy = false;
-    world->payer = NULL;
-    sim_inside = NULL;
+static void close_duplicate(dw_world *world) {
     if (world->duplicate != NULL) {
         sim_duplicate_close(world);
     }
+}
+
+static void leave(dw_host *host) {
+    sim_host_left(host);
+    close_duplicate(host->world);
 }
 
 static void end_program(dw_host *host, host_end_kind how);
@@ -152,7 +146,11 @@ static dw_time next_due(const dw_host *host) {
     return dw_reactor_stopping(&host->reactor) ? 0 : dw_reactor_next_due(&host->reactor);
 }
 
-DW_APART static void leave_with_more_to_do(dw_host *host) {
+void sim_host_leave_with_more_to_do(dw_host *host) {
+    close_duplicate(host->world);
+    if (!host->woken && host->ending == END_NONE) {
+        return;
+    }
     host->woken = false;
     if (host->ending != END_NONE) {
         end_program(host, (host_end_kind)host->ending);
@@ -161,14 +159,6 @@ DW_APART static void leave_with_more_to_do(dw_host *host) {
     dw_time due = next_due(host);
     if (due != DW_TIME_MAX) {
         schedule_turn(host, due);
-    }
-}
-
-/* A reactor that has not asked for its turn (the wire's `wake`) needs none that is not queued. */
-void sim_host_leave(dw_host *host) {
-    leave(host);
-    if (host->woken || host->ending != END_NONE) {
-        leave_with_more_to_do(host);
     }
 }
 

@@ -112,9 +112,32 @@ void sim_lookups_wake(dw_host *host, dw_time until);
 
 /* Ends a stall before its time. */
 void sim_host_wake(dw_host *host);
-/* Before and after the host's program runs. */
-void sim_host_enter(dw_host *host);
-void sim_host_leave(dw_host *host);
+/* Whose program runs on this thread: what libc calls are judged by (oracle_libc.c). */
+extern _Thread_local dw_host *sim_inside;
+/* Before and after the host's program runs; `end`: for what, as world->turn_end. */
+static inline void sim_host_enter_for(dw_host *host, sim_end *end) {
+    dw_world *world = host->world;
+    host->busy = true;
+    sim_inside = host;
+    world->turn_host = host;
+    world->turn_end = end;
+}
+static inline void sim_host_enter(dw_host *host) {
+    sim_host_enter_for(host, NULL);
+}
+static inline void sim_host_left(dw_host *host) {
+    host->busy = false;
+    host->world->payer = NULL;
+    sim_inside = NULL;
+}
+/* A reactor that has not asked for its turn (the wire's `wake`) needs none that is not queued. */
+DW_APART void sim_host_leave_with_more_to_do(dw_host *host);
+static inline void sim_host_leave(dw_host *host) {
+    sim_host_left(host);
+    if (host->woken || host->ending != 0 || host->world->duplicate != NULL) {
+        sim_host_leave_with_more_to_do(host);
+    }
+}
 /* Ends the program at the end of the run; reports what it leaves behind. */
 void sim_host_end(dw_host *host, bool check_leaks);
 dw_host *sim_host_by_address(dw_world *world, dw_host *from, const dw_address *address);

@@ -101,8 +101,6 @@ void sim_waiting_trace(dw_world *world);
  * a host's. */
 const char *sim_world_whom(const dw_world *world);
 
-/* Whose program runs on this thread: what libc calls are judged by. */
-extern _Thread_local dw_host *sim_inside;
 extern void (*sim_judge_call)(dw_host *host, const char *name, const char *instead);
 void sim_call_judged(dw_host *host, const char *name, const char *instead);
 /* A block that a payer answers for, by its number, was taken, or given back. */

@@ -143,15 +143,25 @@ static inline void lane_add(sim_lanes *lanes, unsigned which, const sim_queue_ke
     key->event->place = 1;
 }
 
-/* Queues an event that is not queued, at event->at with event->sequence. */
-static inline void sim_queue_add(sim_queue *queue, sim_event *event) {
+/* Whether an event at `at` would go where the last one went. */
+static inline bool sim_queue_is_next(const sim_queue *queue, dw_time at, uint64_t sequence) {
     const sim_lane *lane = &queue->lanes.lane[queue->lanes.hint];
     uint32_t used = lane->tail - lane->head;
-    if (used - 1 < lane->room - 1 && /* neither 0, so it is not before the limit, nor full */
-        (uint64_t)(event->at - lane->last_at) <= (uint64_t)SIM_LANE_STEP &&
-        event->sequence > lane->last_sequence) {
-        sim_queue_key key = {event->at, event->sequence, event};
-        lane_add(&queue->lanes, queue->lanes.hint, &key);
+    return used - 1 < lane->room - 1 && /* neither 0, so it is not before the limit, nor full */
+           (uint64_t)(at - lane->last_at) <= (uint64_t)SIM_LANE_STEP &&
+           sequence > lane->last_sequence;
+}
+
+/* The same as sim_queue_add when sim_queue_is_next. */
+static inline void sim_queue_add_next(sim_queue *queue, sim_event *event) {
+    sim_queue_key key = {event->at, event->sequence, event};
+    lane_add(&queue->lanes, queue->lanes.hint, &key);
+}
+
+/* Queues an event that is not queued, at event->at with event->sequence. */
+static inline void sim_queue_add(sim_queue *queue, sim_event *event) {
+    if (sim_queue_is_next(queue, event->at, event->sequence)) {
+        sim_queue_add_next(queue, event);
     } else {
         sim_queue_add_anywhere(queue, event);
     }
@@ -180,25 +190,15 @@ typedef enum sim_company { SIM_NOBODY, SIM_ALONE, SIM_IN_COMPANY } sim_company;
 sim_company sim_queue_company_anywhere(sim_queue *queue, dw_time until);
 static inline sim_company sim_queue_company(sim_queue *queue, dw_time until) {
     const sim_lane *lane = &queue->lanes.lane[queue->current];
-    if (lane->tail - lane->head > 1 && lane->gaps == 0) {
+    if (lane->head != lane->tail && lane->gaps == 0) {
         const sim_queue_key *first = lane_key(lane, lane->head);
-        const sim_queue_key *second = lane_key(lane, lane->head + 1);
         if (first->at < queue->limit && first->at <= until) {
-            return second->at > first->at ? SIM_ALONE : SIM_IN_COMPANY;
+            bool more =
+                lane->tail - lane->head > 1 && lane_key(lane, lane->head + 1)->at == first->at;
+            return more ? SIM_IN_COMPANY : SIM_ALONE;
         }
     }
     return sim_queue_company_anywhere(queue, until);
-}
-
-/* Puts into *out the event that comes `n` behind the next one, if that is known already: to fetch
- * what it is about into the cache, no more. */
-static inline bool sim_queue_ahead(const sim_queue *queue, uint32_t n, const sim_event **out) {
-    const sim_lane *lane = &queue->lanes.lane[queue->current];
-    if (lane->tail - lane->head <= n || lane->gaps != 0) {
-        return false;
-    }
-    *out = lane_key(lane, lane->head + n)->event;
-    return true;
 }
 
 /* Takes it out; harmless when it is not queued. */

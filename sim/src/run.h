@@ -49,6 +49,7 @@ typedef struct sim_run_options {
     /* Counters to add to, by place in the catalogue: [0] asked and true, [1] asked. May be NULL. */
     uint64_t (*assertion_counts)[2];
     uint64_t *kind_counts; /* SIM_KIND_COUNT deviations taken, to add to. May be NULL. */
+    bool nameless; /* sim_runner_taken() stays empty: nobody asks, and names cost in every run */
 } sim_run_options;
 
 typedef struct sim_outcome {
@@ -74,7 +75,8 @@ void sim_runner_free(sim_runner *runner);
 void sim_run(sim_runner *runner, const dw_scenario *scenario, const sim_source *source,
              const sim_run_options *options, sim_outcome *outcome);
 
-/* The deviations that the last run took, in the order taken: good until the next run. */
+/* The deviations that the last run took, in the order taken, unless it was nameless: good until the
+ * next run. */
 const sim_list *sim_runner_taken(sim_runner *runner);
 
 /* The trace of the last run, or NULL. */

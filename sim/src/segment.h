@@ -68,11 +68,14 @@ static inline sim_segment *chain_take(sim_segment **last) {
     return first;
 }
 
+/* One of the second class holds so many bytes. */
+#define SEGMENT_SMALL (2 * CLASS_FIRST - sizeof(sim_segment))
+
 DW_APART sim_segment *sim_segment_new_any(dw_world *world, size_t len);
 /* Most segments are small, and one of the second class is free. */
 static inline sim_segment *sim_segment_new(dw_world *world, size_t len) {
     sim_piece *piece = world->memory.free_pieces[1];
-    if (len > 2 * CLASS_FIRST - sizeof(sim_segment) || len == 0 || piece == NULL) {
+    if (len > SEGMENT_SMALL || len == 0 || piece == NULL) {
         return sim_segment_new_any(world, len);
     }
     world->memory.free_pieces[1] = piece->next;

@@ -57,7 +57,7 @@ static void look_for_report(shift *s, sim_outcome *outcome) {
 static void play_again(shift *s, uint64_t index, const sim_source *source,
                        const sim_outcome *first) {
     sim_outcome second = {0};
-    sim_run_options none = {0};
+    sim_run_options none = {.nameless = true};
     atomic_store(&s->slot->started, sim_wall_now());
     sim_run(s->runner, s->crew->plan->scenario, source, &none, &second);
     bool same = second.hash == first->hash && second.failed == first->failed &&
@@ -85,7 +85,7 @@ static void play_source(shift *s, uint64_t index, const sim_source *source, bool
     look_for_report(s, outcome);
     slot->played++;
     if (s->crew->distinct) {
-        sim_distinct_add(s->crew->distinct, SIM_DISTINCT_ROOM, outcome->hash);
+        sim_distinct_add(s->crew->distinct, s->crew->distinct_room, outcome->hash);
     }
     atomic_fetch_add(&slot->runs, 1);
     atomic_fetch_add(&slot->virtual_us, (uint64_t)(outcome->virtual_time / DW_USEC(1)));
@@ -231,6 +231,7 @@ void sim_crew_work(crew *c, size_t which, pid_t parent) {
     s.slot->played = 0;
     s.captured = sim_child_written(s.capture);
     s.options.kind_counts = s.slot->kinds;
+    s.options.nameless = true; /* what fails is played again, and named, in a trial */
     s.options.assertion_counts =
         c->assertion_count ? &c->assertions[which * c->assertion_count] : NULL;
     s.runner = sim_runner_new();

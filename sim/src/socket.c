@@ -336,8 +336,7 @@ static ssize_t sim_recv(dw_reactor *reactor, dw_io *io, const uint8_t **data) {
     return sim_stream_recv(end_of(io), data);
 }
 
-/* By any way, and to any kind. */
-DW_APART static ssize_t send_any(dw_io *io, const struct iovec *pieces, int count) {
+ssize_t sim_send_any(dw_io *io, const struct iovec *pieces, int count) {
     if (io->kind == DW_IO_PIPE) {
         return sim_pipe_send(io, pieces, count);
     }
@@ -347,16 +346,6 @@ DW_APART static ssize_t send_any(dw_io *io, const struct iovec *pieces, int coun
         sim_watch_sent(end_watch(end), pieces, count, (size_t)n);
     }
     return n;
-}
-
-static ssize_t sim_send(dw_reactor *reactor, dw_io *io, const struct iovec *pieces, int count) {
-    (void)reactor;
-    sim_end *end = end_of(io);
-    if (count == 1 && io->kind != DW_IO_PIPE && io->family != DW_ADDRESS_UNIX &&
-        end_watch(end) == NULL && sim_straight_send(end, pieces)) {
-        return (ssize_t)pieces->iov_len;
-    }
-    return send_any(io, pieces, count);
 }
 
 static ssize_t sim_recv_from(dw_reactor *reactor, dw_io *io, size_t max, const uint8_t **data,

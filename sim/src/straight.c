@@ -5,8 +5,8 @@
  *
  * Invariant: whatever goes this way has the same effect, hash and order as by stream.c, flight.c
  * and arrival.c, which do all the rest. Every choice that they would draw is drawn here too, but
- * only when all of them are known to come to 0; else the longer way draws them. Called by socket.c
- * and world.c.
+ * only when all of them are known to come to 0; else the longer way draws them. Called through the
+ * wire's table (socket.c) and by world.c.
  */
 #include "drywire/network.h"
 #include "stream.h"
@@ -17,12 +17,11 @@
 #define ARRIVING_KINDS \
     (1u << SIM_PARTITION | 1u << SIM_RESET | 1u << SIM_CLOSE | 1u << SIM_JOIN | 1u << SIM_CUT)
 
+/* And when it is sent. */
+#define LEAVING_KINDS (1u << SIM_WRITE | 1u << SIM_LATENCY)
+
 /* As much as one segment holds on a link of any kind. */
 enum { LEN_MAX = DW_SEGMENT_MAX };
-
-static bool has_blocked(const sim_end *end) {
-    return end->aside != NULL && end->aside->blocked != NULL;
-}
 
 /* ---- Choices: none of them is to strike, which is known before any of them is drawn ---- */
 
@@ -98,34 +97,76 @@ DW_APART static bool sends_calmly(dw_world *world, sim_end *from) {
 
 /* ---- Sending ---- */
 
-bool sim_straight_send(sim_end *from, const struct iovec *piece) {
-    const unsigned special = E_DEAD | E_BROKEN | E_FIN_QUEUED | E_NAGLE;
-    const sim_link *link = from->link;
-    dw_world *world = link->from->world;
-    sim_end *to = peer_of(from);
+/* Something is drawn about it, or it is not the only one in flight, or there is no room prepared
+ * for it. */
+DW_APART static ssize_t send_nearly_straight(dw_io *io, sim_end *from, const struct iovec *piece) {
+    dw_world *world = end_world(from);
     size_t len = piece->iov_len;
-    if ((from->flags & special) != 0 || world->nagle || link->special || len - 1 >= LEN_MAX ||
-        has_blocked(from) || len + to->outstanding > world->receive_buffer ||
-        (choice_active(world, SIM_WRITE) && !sends_calmly(world, from))) {
-        return false;
+    if (choice_active(world, SIM_WRITE) && !sends_calmly(world, from)) {
+        return sim_send_any(io, piece, 1);
     }
     dw_time at = choice_active(world, SIM_LATENCY) ? sim_link_carry(from->link, len, false)
-                                                   : time_add(world->now, link->latency);
-    sim_segment *segment = sim_segment_new(world, len), *last = to->flight;
+                                                   : time_add(world->now, from->link->latency);
+    sim_segment *segment = sim_segment_new(world, len);
     segment->packet = PACKET_DATA;
     memcpy(segment->data, piece->iov_base, len);
-    if (last != NULL || at == DW_TIME_MAX) {
-        sim_flight_launch(from, segment, at);
-        return true;
-    }
+    sim_flight_launch(from, segment, at);
+    return (ssize_t)len;
+}
+
+/* What a TCP sends in one piece, and sends at once. */
+static inline bool goes_at_once(const dw_world *world, const dw_io *io, const sim_end *from,
+                                const sim_end *to, size_t len) {
+    const unsigned special = E_DEAD | E_BROKEN | E_FIN_QUEUED | E_NAGLE;
+    return io->family != DW_ADDRESS_UNIX && (from->flags & special) == 0 && from->blocked == 0 &&
+           end_watch(from) == NULL && !world->nagle && !from->link->special && len - 1 < LEN_MAX &&
+           len + to->outstanding <= world->receive_buffer;
+}
+
+/* All of a segment of the second class but when it arrives, what the queue sets, and its bytes. */
+static inline sim_segment *fill(sim_segment *segment, sim_end *to, uint32_t len) {
+    segment->event.type = EV_ARRIVAL;
+    segment->next = segment;
     segment->to = to;
+    segment->len = len;
+    segment->offset = 0;
+    segment->packet = PACKET_DATA;
+    segment->size_class = 1;
+    segment->fate = 0;
     segment->side = to->side;
+    return segment;
+}
+
+/* It is the only one in flight, nothing is drawn about it, it is small, and the last in the queue;
+ * no call is made but to copy it. */
+ssize_t sim_send(dw_reactor *reactor, dw_io *io, const struct iovec *pieces, int count) {
+    if (count != 1 || io->kind == DW_IO_PIPE) {
+        return sim_send_any(io, pieces, count);
+    }
+    sim_end *from = (sim_end *)io->socket, *to = peer_of(from);
+    dw_world *world = host_of(reactor)->world;
+    size_t len = pieces->iov_len;
+    if (!goes_at_once(world, io, from, to, len)) {
+        return sim_send_any(io, pieces, 1);
+    }
+    dw_time latency = from->link->latency;
+    dw_time at = (dw_time)((uint64_t)world->now + (uint64_t)latency);
+    sim_piece *piece = world->memory.free_pieces[1];
+    if ((world->choices.active & LEAVING_KINDS) != 0 || to->flight != NULL || len > SEGMENT_SMALL ||
+        piece == NULL || latency >= DW_TIME_MAX - world->now ||
+        !sim_queue_is_next(&world->queue, at, world->sequence + 1)) {
+        return send_nearly_straight(io, from, pieces);
+    }
+    world->memory.free_pieces[1] = piece->next;
+    __builtin_prefetch(piece->next);
+    sim_segment *segment = fill((sim_segment *)(void *)piece, to, (uint32_t)len);
     segment->event.at = at;
     segment->event.sequence = ++world->sequence;
-    chain_add(&to->flight, segment);
+    to->flight = segment;
     to->outstanding += (uint32_t)len;
-    sim_queue_add(&world->queue, &segment->event);
-    return true;
+    sim_queue_add_next(&world->queue, &segment->event);
+    memcpy(segment->data, pieces->iov_base, len);
+    return (ssize_t)len;
 }
 
 /* ---- Arriving ---- */
@@ -142,18 +183,17 @@ static void hand_over(sim_end *to, dw_host *host, sim_segment *segment) {
     to->outstanding -= segment->len;
     to->flags |= E_INSIDE;
     sim_stream_mark(world, to, segment->data, segment->len);
-    sim_host_enter(host);
-    world->turn_end = to;
+    sim_host_enter_for(host, to);
     dw_io_received(&host->reactor, to->io, segment->data, segment->len);
     sim_host_leave(host);
-    sim_end_serve(to);
+    sim_end_serve(to, host);
     sim_segment_free(world, segment);
     to->flags &= ~(uint32_t)E_INSIDE;
     if (to->io != NULL && (to->io->want != DW_READABLE || (to->flags & E_DEAD) != 0)) {
         sim_stream_poke(to);
     }
-    if ((to->flags & peer_of(to)->flags & E_CLOSED) != 0) {
-        sim_stream_release_closed(conn_of(to));
+    if ((to->flags & E_CLOSED) != 0) {
+        sim_stream_release(conn_of(to));
     }
 }
 
@@ -165,7 +205,7 @@ static bool passes(sim_end *to, const sim_segment *segment, const dw_host *host)
     dw_world *world = host->world;
     return segment->packet == PACKET_DATA && (to->flags & special) == 0 && !link->special &&
            link->down_until <= world->now && !world->nagle && to->queue == NULL &&
-           !has_blocked(from) && reader_is_there(to, host, world->now) && !sim_end_is_served(to) &&
+           from->blocked == 0 && reader_is_there(to, host, world->now) && !sim_end_is_served(to) &&
            ((world->choices.active & ARRIVING_KINDS) == 0 || arrives_calmly(world, to));
 }
 
@@ -178,8 +218,10 @@ void sim_stream_arrival(sim_event *event) {
         sim_arrival_any(to, segment);
         return;
     }
-    chain_take(&to->flight);
-    if (to->flight != NULL) {
+    if (to->flight == segment) {
+        to->flight = NULL;
+    } else {
+        chain_take(&to->flight);
         sim_flight_schedule(to);
     }
     hand_over(to, host, segment);

@@ -52,7 +52,7 @@ static inline bool end_is_dark(const sim_end *end) {
 /* A packet arrives. */
 static inline void sim_stream_mark_packet(sim_end *to, const sim_segment *segment) {
     world_mark(end_world(to), 0x1000 + segment->packet * 2u + to->side +
-                                  conn_of(to)->end[0].port * UINT64_C(64) +
+                                  (to->port + peer_of(to)->port) * UINT64_C(64) +
                                   ((uint64_t)segment->len << 32));
 }
 
@@ -118,8 +118,9 @@ void sim_stream_window_opens(sim_end *from);
 
 /* ---- straight.c ---- */
 
-/* All of one piece, sent by a TCP; false: it takes the longer way, nothing has been done. */
-bool sim_straight_send(sim_end *from, const struct iovec *piece);
+/* The wire's send; by any way, and to any kind (socket.c). */
+ssize_t sim_send(dw_reactor *reactor, dw_io *io, const struct iovec *pieces, int count);
+DW_APART ssize_t sim_send_any(dw_io *io, const struct iovec *pieces, int count);
 /* Counts the draws of deliveries that came straight, before another of these is drawn. */
 void sim_straight_settle(sim_aside *aside);
 

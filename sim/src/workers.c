@@ -282,7 +282,9 @@ static bool open_crew(crew *c) {
         return false;
     }
     if (c->pool->distinct) {
-        c->distinct = sim_child_shared(sim_distinct_size(SIM_DISTINCT_ROOM));
+        bool known = !c->plan->tree && !c->plan->calm; /* how many runs there are */
+        c->distinct_room = sim_distinct_room(known ? c->count : UINT64_MAX);
+        c->distinct = sim_child_shared(sim_distinct_size(c->distinct_room));
     }
     c->board = (board *)(void *)memory;
     c->slots = (desk *)(void *)(memory + sizeof(uint64_t[8]));
@@ -299,7 +301,7 @@ static void close_crew(crew *c) {
             close(c->workers[i].capture);
         }
     }
-    sim_child_unshare(c->distinct, sim_distinct_size(SIM_DISTINCT_ROOM));
+    sim_child_unshare(c->distinct, sim_distinct_size(c->distinct_room));
     sim_child_unshare(c->board, c->size);
 }
 

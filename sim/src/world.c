@@ -194,35 +194,8 @@ static sim_event *next_event(dw_world *world, dw_time until) {
     return NULL;
 }
 
-/* The cost of a large world is the cache's: what the next packets are about is asked for while this
- * one is dealt with. A small world is in the cache anyway. */
-static void fetch_ahead(const sim_queue *queue) {
-    const sim_event *far, *near[2];
-    if (!sim_queue_ahead(queue, 4, &far) || !sim_queue_ahead(queue, 2, &near[0]) ||
-        !sim_queue_ahead(queue, 1, &near[1])) {
-        return;
-    }
-    __builtin_prefetch(far);
-    __builtin_prefetch((const char *)far + SIM_LINE);
-    if (near[0]->type == EV_ARRIVAL) {
-        const sim_segment *segment = DW_CONTAINER_OF(near[0], const sim_segment, event);
-        __builtin_prefetch(segment->to);
-        __builtin_prefetch(segment->to + 1 - 2 * segment->side);
-    }
-    if (near[1]->type == EV_ARRIVAL) {
-        const sim_end *to = DW_CONTAINER_OF(near[1], const sim_segment, event)->to;
-        if (to->io != NULL) {
-            __builtin_prefetch(to->io);
-            __builtin_prefetch((const char *)to->io + SIM_LINE);
-        }
-    }
-}
-
-static bool step(dw_world *world, dw_time until) {
-    sim_event *event = world->failed ? NULL : next_event(world, until);
-    if (event == NULL) {
-        return false;
-    }
+/* Of one event, just taken. */
+static inline void go_through(dw_world *world, sim_event *event) {
     if (event->at > world->now) {
         sim_world_pass_time(world, event->at);
         world->last_call = NULL;
@@ -230,7 +203,6 @@ static bool step(dw_world *world, dw_time until) {
         world_mark(world, (uint64_t)world->now);
     }
     world->events++;
-    fetch_ahead(&world->queue);
     if (event->type == EV_ARRIVAL) {
         sim_stream_arrival(event); /* with its own mark */
     } else {
@@ -240,7 +212,26 @@ static bool step(dw_world *world, dw_time until) {
     if (world->events > world->events_limit) {
         past_limit(world);
     }
-    return !world->failed;
+}
+
+/* Goes through one event, or `all` that are due by then. False: none is left, or the run has
+ * failed. */
+static bool go_on(dw_world *world, dw_time until, bool all) {
+    while (!world->failed) {
+        sim_event *event = next_event(world, until);
+        if (event == NULL) {
+            return false;
+        }
+        go_through(world, event);
+        if (!all) {
+            return !world->failed;
+        }
+    }
+    return false;
+}
+
+static bool step(dw_world *world, dw_time until) {
+    return go_on(world, until, false);
 }
 
 /* ---- Driving ---- */
@@ -261,8 +252,7 @@ dw_time dw_world_now(const dw_world *world) {
 
 bool dw_world_run(dw_world *world, dw_time duration) {
     dw_time until = deadline(world, duration);
-    while (step(world, until)) {
-    }
+    go_on(world, until, true);
     pass_to(world, until);
     return !world->failed;
 }
@@ -284,8 +274,7 @@ bool dw_world_run_until(dw_world *world, bool (*holds)(void *user), void *user, 
 
 bool dw_world_run_until_idle(dw_world *world, dw_time limit) {
     dw_time until = deadline(world, limit);
-    while (step(world, until)) {
-    }
+    go_on(world, until, true);
     return !world->failed && sim_queue_next_at(&world->queue) == DW_TIME_MAX;
 }
 

@@ -5,7 +5,6 @@
  */
 #include "conformance.h"
 
-#include <stdlib.h>
 #include <sys/socket.h>
 
 static void expect_socket(const conf *c, int fd, int type, int listens) {
@@ -49,9 +48,5 @@ int main(void) {
     CONF_ADD(tc, a_port_has_its_listening_socket);
     CONF_ADD(tc, a_datagram_port_has_its_socket);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

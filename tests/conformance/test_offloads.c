@@ -199,9 +199,5 @@ int main(void) {
     CONF_ADD(tc, a_reactor_that_stops_tells_of_every_piece);
     CONF_ADD(tc, what_done_writes_is_sent);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -292,9 +292,5 @@ int main(void) {
     CONF_ADD(tc, a_protocol_that_is_there_already_may_be_wrapped_too);
     CONF_ADD(tc, a_reactor_may_go_at_any_moment);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -9,14 +9,12 @@
  * times as fast" for the scenario's times.
  */
 #define _GNU_SOURCE
+#include "namespaces.h"
 #include "play.h"
 
 #include <drywire/real.h>
 
-#include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -38,123 +36,24 @@
 /* Of a link with a bandwidth: what leaves it at once, and all that may ever wait. */
 enum { BUCKET = 1600, QUEUE_MAX = 10000000, HELD_TABLE = 100, PACKET_MAX = 65536 };
 
-static int router, inside;  /* namespaces; `inside` is the one that the thread is in */
 static int tunnel = -1;     /* packets of links that are held */
 static const char *lacking; /* what the page needs and this machine does not have */
+static int router;          /* its namespace */
 static bool has_ipv6;
 static uint64_t speed;
 static dw_time began;
 
-/* ---- Namespaces ---- */
-
-static bool write_file(const char *path, const char *text) {
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    bool good = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-    if (fd >= 0) {
-        close(fd);
-    }
-    return good;
-}
-
-/* Root of a user namespace of our own, for who is not root already. */
-static bool become_root(void) {
-    char map[64];
-    unsigned uid = (unsigned)getuid(), gid = (unsigned)getgid();
-    if (uid == 0) {
-        return true;
-    }
-    if (unshare(CLONE_NEWUSER) != 0) {
-        return false;
-    }
-    write_file("/proc/self/setgroups", "deny");
-    snprintf(map, sizeof(map), "0 %u 1", uid);
-    if (!write_file("/proc/self/uid_map", map)) {
-        return false;
-    }
-    snprintf(map, sizeof(map), "0 %u 1", gid);
-    return write_file("/proc/self/gid_map", map);
-}
-
-/* A new network namespace, entered; its descriptor is inherited by the commands below. */
-static int new_namespace(void) {
-    inside = unshare(CLONE_NEWNET) == 0 ? open("/proc/self/ns/net", O_RDONLY) : -1;
-    return inside;
-}
-
-static void enter(int ns) {
-    if (setns(ns, CLONE_NEWNET) != 0) {
-        perror("setns");
-        exit(EXIT_FAILURE);
-    }
-    inside = ns;
-}
-
-/* A command in a namespace, and back again. */
-static bool DW_PRINTF(2, 3) in_ns(int ns, const char *format, ...) {
-    char command[600];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(command, sizeof(command), format, args);
-    va_end(args);
-    int before = inside;
-    enter(ns);
-    bool good = system(command) == 0;
-    enter(before);
-    return good;
-}
-
-/* 10.0.0.N behind an interface of its own; 10.1.0.N is the router on that side. */
-static bool wire_up(const actor *who) {
-    unsigned n = who->index;
-    return in_ns(
-               router,
-               "ip link set lo up && ip link add r%u type veth peer name e0 netns /proc/self/fd/%d"
-               " && ip addr add 10.1.0.%u/32 dev r%u && ip link set r%u up"
-               " && ip route add 10.0.0.%u/32 dev r%u",
-               n, who->ns, n, n, n, n, n) &&
-           in_ns(who->ns,
-                 "ip link set lo up && ip addr add 10.0.0.%u/32 dev e0 && ip link set e0 up"
-                 " && ip route add 10.1.0.%u/32 dev e0 && ip route add default via 10.1.0.%u",
-                 n, n, n);
-}
-
-/* fd00::a00:N, and fd00:1::N, in the same way. */
-static bool wire_up_ipv6(const actor *who) {
-    unsigned n = who->index;
-    return in_ns(router,
-                 "ip addr add fd00:1::%x/128 dev r%u nodad 2>/dev/null"
-                 " && ip -6 route add fd00::a00:%x/128 dev r%u",
-                 n, n, n, n) &&
-           in_ns(who->ns,
-                 "ip addr add fd00::a00:%x/128 dev e0 nodad"
-                 " && ip -6 route add fd00:1::%x/128 dev e0"
-                 " && ip -6 route add default via fd00:1::%x dev e0",
-                 n, n, n);
-}
-
-static bool set_sysctl(int ns, const char *setting) {
-    char path[300];
-    const char *equals = strchr(setting, '=');
-    int n = snprintf(path, sizeof(path), "/proc/sys/%.*s", (int)(equals - setting), setting);
-    for (int i = 0; i < n; i++) {
-        path[i] = path[i] == '.' ? '/' : path[i];
-    }
-    int before = inside;
-    enter(ns);
-    bool good = write_file(path, equals + 1);
-    enter(before);
-    return good;
-}
+/* ---- Setting up ---- */
 
 /* What follows "namespaces" in the line: settings and the speed. */
 static bool apply(const play *p, const char *compared) {
     char text[TEXT_MAX * 2];
-    bool good = set_sysctl(router, "net.ipv4.ip_forward=1");
+    bool good = ns_set_sysctl(router, "net.ipv4.ip_forward=1");
     snprintf(text, sizeof(text), "%s", compared);
     for (char *word = strtok(text, ","); word != NULL; word = strtok(NULL, ",")) {
         word += strspn(word, " ");
         for (unsigned i = 0; strchr(word, '=') != NULL && i < p->actor_count; i++) {
-            good = set_sysctl(p->actors[i].ns, word) && good;
+            good = ns_set_sysctl(p->actors[i].ns, word) && good;
         }
         if (strstr(word, "times as fast") != NULL) {
             speed = strtoull(word, NULL, 10);
@@ -166,19 +65,19 @@ static bool apply(const play *p, const char *compared) {
 static const char *set_up(play *p, const char *compared) {
     speed = 1;
     lacking = NULL;
-    if (!become_root() || (router = new_namespace()) < 0) {
+    if (!ns_become_root() || (router = ns_new()) < 0) {
         return "no right to make namespaces";
     }
     if (system("ip -V >/dev/null 2>&1") != 0) {
         return "no ip (iproute2)";
     }
-    has_ipv6 = set_sysctl(router, "net.ipv6.conf.all.forwarding=1");
+    has_ipv6 = ns_set_sysctl(router, "net.ipv6.conf.all.forwarding=1");
     for (unsigned i = 0; i < p->actor_count; i++) {
-        p->actors[i].ns = new_namespace();
-        if (p->actors[i].ns < 0 || !wire_up(&p->actors[i])) {
+        p->actors[i].ns = ns_new();
+        if (p->actors[i].ns < 0 || !ns_wire_up(router, &p->actors[i])) {
             return "no virtual network";
         }
-        has_ipv6 = wire_up_ipv6(&p->actors[i]) && has_ipv6;
+        has_ipv6 = ns_wire_up_ipv6(router, &p->actors[i]) && has_ipv6;
     }
     return apply(p, compared) ? NULL : "a sysctl cannot be set";
 }
@@ -194,18 +93,17 @@ static dw_time now(void) {
 /* A tun device of the router that a table of routes leads to; -1: there is none to be had. */
 static int open_tunnel(void) {
     struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI};
-    int before = inside;
-    enter(router);
+    int before = ns_enter(router);
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     snprintf(request.ifr_name, sizeof(request.ifr_name), "held");
     bool good = fd >= 0 && ioctl(fd, TUNSETIFF, &request) == 0;
-    enter(before);
-    set_sysctl(router, "net.ipv4.conf.all.rp_filter=0");
-    good = good && in_ns(router,
-                         "ip link set held up txqueuelen 10000 && ip route add default dev held "
-                         "table %d",
-                         HELD_TABLE);
-    set_sysctl(router, "net.ipv4.conf.held.rp_filter=0");
+    ns_enter(before);
+    ns_set_sysctl(router, "net.ipv4.conf.all.rp_filter=0");
+    good = good && ns_run(router,
+                          "ip link set held up txqueuelen 10000 && ip route add default dev held "
+                          "table %d",
+                          HELD_TABLE);
+    ns_set_sysctl(router, "net.ipv4.conf.held.rp_filter=0");
     if (!good) {
         lacking = "no tunnel (/dev/net/tun)";
     }
@@ -215,16 +113,16 @@ static int open_tunnel(void) {
 /* Packets that the router does not pass on; nobody hears of it. */
 static void live_cut(play *p, actor *from, actor *to) {
     (void)p;
-    in_ns(router, "ip rule add from %s to %s blackhole", from->address, to->address);
+    ns_run(router, "ip rule add from %s to %s blackhole", from->address, to->address);
 }
 
 /* None of it need be there. */
 static void live_repair(play *p, actor *a, actor *b) {
     (void)p;
-    in_ns(router,
-          "ip rule del from %s to %s blackhole 2>/dev/null;"
-          "ip rule del from %s to %s blackhole 2>/dev/null",
-          a->address, b->address, b->address, a->address);
+    ns_run(router,
+           "ip rule del from %s to %s blackhole 2>/dev/null;"
+           "ip rule del from %s to %s blackhole 2>/dev/null",
+           a->address, b->address, b->address, a->address);
 }
 
 /* What is held goes into a tunnel of the router, whose other end is this program: it keeps the
@@ -234,17 +132,17 @@ static void live_hold(play *p, actor *from, actor *to) {
     if (tunnel < 0) {
         tunnel = open_tunnel();
     }
-    in_ns(router, "ip rule add from %s to %s lookup %d", from->address, to->address, HELD_TABLE);
+    ns_run(router, "ip rule add from %s to %s lookup %d", from->address, to->address, HELD_TABLE);
 }
 
 static void live_release(play *p, actor *a, actor *b) {
     char packet[PACKET_MAX];
     ssize_t len;
     (void)p;
-    in_ns(router,
-          "ip rule del from %s to %s lookup %d 2>/dev/null;"
-          "ip rule del from %s to %s lookup %d 2>/dev/null",
-          a->address, b->address, HELD_TABLE, b->address, a->address, HELD_TABLE);
+    ns_run(router,
+           "ip rule del from %s to %s lookup %d 2>/dev/null;"
+           "ip rule del from %s to %s lookup %d 2>/dev/null",
+           a->address, b->address, HELD_TABLE, b->address, a->address, HELD_TABLE);
     while (tunnel >= 0 && (len = read(tunnel, packet, sizeof(packet))) > 0) {
         if (write(tunnel, packet, (size_t)len) != len) {
             perror("tunnel");
@@ -258,8 +156,8 @@ static void live_kill(actor *who) {
 
 /* Nothing that it sends or is sent comes through any more; what it leaves is forgotten. */
 static void live_crash(actor *who) {
-    in_ns(router, "ip rule add from %s blackhole; ip rule add to %s blackhole", who->address,
-          who->address);
+    ns_run(router, "ip rule add from %s blackhole; ip rule add to %s blackhole", who->address,
+           who->address);
     who->ending = who->crashed = true;
 }
 
@@ -268,11 +166,11 @@ static void live_start(actor *who) {
         return;
     }
     if (who->crashed) {
-        in_ns(router, "ip rule del from %s blackhole; ip rule del to %s blackhole", who->address,
-              who->address);
+        ns_run(router, "ip rule del from %s blackhole; ip rule del to %s blackhole", who->address,
+               who->address);
         who->crashed = false;
     }
-    enter(who->ns);
+    ns_enter(who->ns);
     dw_reactor *reactor = dw_poll_reactor_new(&(dw_poll_options){.no_signals = true});
     if (reactor == NULL) {
         perror("reactor");
@@ -292,7 +190,8 @@ static void live_latency(play *p, actor *a, actor *b, dw_time latency) {
 
 static void live_mtu(play *p, actor *a, actor *b, size_t mtu) {
     (void)p;
-    in_ns(router, "ip link set r%u mtu %zu; ip link set r%u mtu %zu", a->index, mtu, b->index, mtu);
+    ns_run(router, "ip link set r%u mtu %zu; ip link set r%u mtu %zu", a->index, mtu, b->index,
+           mtu);
 }
 
 /* Of a listener these are inherited by what it accepts (tcp(7)). */
@@ -300,9 +199,9 @@ static void live_buffers(play *p, size_t send, size_t receive) {
     char text[100];
     for (unsigned i = 0; i < p->actor_count; i++) {
         snprintf(text, sizeof(text), "net.ipv4.tcp_wmem=4096 %zu %zu", send, send);
-        set_sysctl(p->actors[i].ns, text);
+        ns_set_sysctl(p->actors[i].ns, text);
         snprintf(text, sizeof(text), "net.ipv4.tcp_rmem=4096 %zu %zu", receive, receive);
-        set_sysctl(p->actors[i].ns, text);
+        ns_set_sysctl(p->actors[i].ns, text);
     }
 }
 
@@ -316,19 +215,19 @@ static void live_keep_alive(play *p, dw_time idle, dw_time interval, unsigned pr
     char text[100];
     for (unsigned i = 0; i < p->actor_count; i++) {
         snprintf(text, sizeof(text), "net.ipv4.tcp_keepalive_time=%d", (int)(idle / DW_SEC(1)));
-        set_sysctl(p->actors[i].ns, text);
+        ns_set_sysctl(p->actors[i].ns, text);
         snprintf(text, sizeof(text), "net.ipv4.tcp_keepalive_intvl=%d",
                  (int)(interval / DW_SEC(1)));
-        set_sysctl(p->actors[i].ns, text);
+        ns_set_sysctl(p->actors[i].ns, text);
         snprintf(text, sizeof(text), "net.ipv4.tcp_keepalive_probes=%u", probes);
-        set_sysctl(p->actors[i].ns, text);
+        ns_set_sysctl(p->actors[i].ns, text);
     }
 }
 
 static void live_ports(actor *who, uint16_t first, uint16_t last) {
     char text[100];
     snprintf(text, sizeof(text), "net.ipv4.ip_local_port_range=%u %u", first, last);
-    set_sysctl(who->ns, text);
+    ns_set_sysctl(who->ns, text);
 }
 
 /* One process plays all hosts: their limits cannot differ. */
@@ -364,9 +263,9 @@ static void live_bandwidth(play *p, actor *a, actor *b, uint64_t bytes_per_secon
     (void)p;
     for (int i = 0; i < 2; i++) {
         bool good =
-            in_ns(router, "tc qdisc replace dev r%u root tbf rate %llubit burst %d limit %zu",
-                  ends[i]->index, (unsigned long long)bytes_per_second * 8, BUCKET,
-                  queue > BUCKET ? queue - BUCKET : QUEUE_MAX);
+            ns_run(router, "tc qdisc replace dev r%u root tbf rate %llubit burst %d limit %zu",
+                   ends[i]->index, (unsigned long long)bytes_per_second * 8, BUCKET,
+                   queue > BUCKET ? queue - BUCKET : QUEUE_MAX);
         lacking = good ? lacking : "no token bucket (tc-tbf(8))";
     }
 }
@@ -435,7 +334,7 @@ static void end_if_asked(actor *who) {
 
 static void run(actor *who) {
     if (who->reactor != NULL && who->stalled_until <= now()) {
-        enter(who->ns);
+        ns_enter(who->ns);
         dw_reactor_iterate(who->reactor, DW_USEC(500));
     }
     end_if_asked(who);
@@ -474,7 +373,7 @@ static bool take_due(play *p) {
         began += late;
         s->done = true;
         if (s->who != NULL) {
-            enter(s->who->ns);
+            ns_enter(s->who->ns);
         }
         step_take(s, NULL);
     }

@@ -202,6 +202,84 @@ START_TEST(bytes_at_an_old_address_are_copied) {
 }
 END_TEST
 
+/* ---- Answering from memory of one's own ---- */
+
+/* A write buffer lies ready, as after any write: then a short answer does without it. */
+static void prime(void) {
+    rec_write(&s, "x");
+    fake_settle(f);
+    f->sockets[b].out_len = 0;
+}
+
+static size_t answer_len;
+
+static void answer(rec *self) {
+    char own[300];
+    memset(own, 'a', sizeof(own));
+    dw_transport_write(rec_transport(self), own, answer_len);
+    memset(own, '#', sizeof(own));
+}
+
+/* The memory of a write is the caller's again when it returns (drywire/transport.h). */
+START_TEST(an_answer_leaves_as_it_was_written) {
+    static const size_t lens[] = {1, 255, 256, 257};
+    char expected[300];
+    prime();
+    answer_len = lens[_i / 2];
+    r.on_data = answer;
+    receive("?", _i % 2 == 0 ? FAKE_OUT_MAX : 1);
+    let_out(a);
+    memset(expected, 'a', sizeof(expected));
+    expected[answer_len] = '\0';
+    ck_assert(fake_sent(f, a, expected));
+    ck_assert_uint_eq(dw_transport_buffered(rec_transport(&r)), 0);
+}
+END_TEST
+
+static void answer_in_turns(rec *self) {
+    char own[3] = "ab";
+    dw_transport_write(rec_transport(self), own, 2);
+    ck_assert_uint_eq(dw_transport_buffered(rec_transport(self)), 2);
+    strcpy(own, "cd");
+    dw_transport_write(rec_transport(self->other), own, 2);
+    strcpy(own, "ef");
+    dw_transport_write(rec_transport(self), own, 2);
+    echo(self);
+    strcpy(own, "##");
+}
+
+START_TEST(answers_of_one_callback_keep_apart_and_in_order) {
+    prime();
+    r.on_data = answer_in_turns;
+    receive("?", 1);
+    let_out(a);
+    ck_assert(fake_sent(f, a, "abef?"));
+    ck_assert(fake_sent(f, b, "cd"));
+}
+END_TEST
+
+static void answer_and_end(rec *self) {
+    answer(self);
+    if (answer_len == 1) {
+        dw_transport_lose_connection(rec_transport(self));
+    } else {
+        dw_transport_abort_connection(rec_transport(self));
+    }
+}
+
+/* tcp-basic-server-greets-and-closes: what was written goes out first; an abort drops it */
+START_TEST(an_answer_goes_out_before_a_close_and_not_before_an_abort) {
+    prime();
+    answer_len = 1 + (size_t)_i;
+    r.on_data = answer_and_end;
+    receive("?", FAKE_OUT_MAX);
+    fake_settle(f);
+    ck_assert(fake_sent(f, a, _i == 0 ? "a" : ""));
+    ck_assert_str_eq(r.log, _i == 0 ? "made data lost:CONNECTION_DONE"
+                                    : "made data lost:CONNECTION_ABORTED");
+}
+END_TEST
+
 /* ---- Writing ---- */
 
 /* tcp-basic-empty-writes, tcp-turn-write-not-immediate */
@@ -491,6 +569,9 @@ int main(void) {
     tcase_add_loop_test(tc, an_echo_before_an_abort_or_a_failure_is_dropped, 0, 2);
     tcase_add_test(tc, the_borrower_may_end_before_the_flush);
     tcase_add_test(tc, bytes_at_an_old_address_are_copied);
+    tcase_add_loop_test(tc, an_answer_leaves_as_it_was_written, 0, 8);
+    tcase_add_test(tc, answers_of_one_callback_keep_apart_and_in_order);
+    tcase_add_loop_test(tc, an_answer_goes_out_before_a_close_and_not_before_an_abort, 0, 2);
     tcase_add_test(tc, what_one_callback_writes_leaves_in_one_send);
     tcase_add_test(tc, pieces_may_lie_in_what_was_received);
     tcase_add_loop_test(tc, without_memory_a_write_aborts, 0, 3);

@@ -4,6 +4,7 @@
  * and removing inside callbacks, ends of pipes, files that cannot be waited for. Expectations:
  * poll(2), pipe(7), unix(7), and asyncio's add_reader for what a second add does.
  */
+#include "failing_alloc.h"
 #include "test_poll_support.h"
 
 #include <drywire/test_transport.h>
@@ -412,38 +413,10 @@ END_TEST
 
 /* ---- Failures ---- */
 
-static int allocations_left, blocks;
-
-static void *failing_alloc(void *user, size_t size, const char *where) {
-    (void)user, (void)where;
-    if (allocations_left-- <= 0) {
-        return NULL;
-    }
-    blocks++;
-    return malloc(size);
-}
-
-static void *failing_resize(void *user, void *block, size_t size, const char *where) {
-    (void)user, (void)where;
-    if (allocations_left-- <= 0) {
-        return NULL;
-    }
-    blocks += block == NULL;
-    return realloc(block, size);
-}
-
-static void failing_release(void *user, void *block) {
-    (void)user;
-    blocks -= block != NULL;
-    free(block);
-}
-
-static const dw_allocator failing = {failing_alloc, failing_resize, failing_release, NULL};
-
 /* Far descriptors, so that every table has to grow; each allocation fails once. */
 START_TEST(without_memory_nothing_is_watched_and_nothing_lost) {
     int called = 0, result = DW_NO_MEMORY;
-    blocks = 0;
+    blocks_out = 0;
     for (int n = 0; result != 0; n++) {
         int fds[2];
         ck_assert_int_lt(n, 20);
@@ -465,7 +438,7 @@ START_TEST(without_memory_nothing_is_watched_and_nothing_lost) {
         called = 0;
         ck_assert(turn_until(reactor, &called, 1));
         dw_reactor_free(reactor);
-        ck_assert_int_eq(blocks, 0);
+        ck_assert_int_eq(blocks_out, 0);
         close(fds[0]);
         close(fds[1]);
         close(fd);

@@ -119,6 +119,14 @@ static void drop_caught(struct catcher *c) {
     }
 }
 
+/* All goes, and no descriptor has been left open since there were `before`. */
+static void end_catching(dw_reactor *reactor, struct catcher *c, int peer, int before) {
+    drop_caught(c);
+    close(peer);
+    dw_reactor_free(reactor);
+    ck_assert_int_eq(open_descriptors(), before);
+}
+
 /* ---- The other end ---- */
 
 union rights {
@@ -195,11 +203,8 @@ START_TEST(descriptors_come_before_the_bytes_they_came_with) {
     ck_assert_int_eq(write(c.fds[0], "x", 1), 1); /* they came in order and they work */
     char byte;
     ck_assert_int_eq(read(c.fds[1], &byte, 1), 1);
-    drop_caught(&c);
     close(fds[0]);
-    close(peer);
-    dw_reactor_free(reactor);
-    ck_assert_int_eq(open_descriptors(), before);
+    end_catching(reactor, &c, peer, before);
 }
 END_TEST
 
@@ -249,11 +254,8 @@ START_TEST(a_descriptor_may_end_the_connection) {
     ck_assert(turn_until(reactor, &c.lost, 1));
     ck_assert_str_eq(c.log, "fd|lost|");
     ck_assert(pipe_ended(fds[0]));
-    drop_caught(&c);
     close(fds[0]);
-    close(peer);
-    dw_reactor_free(reactor);
-    ck_assert_int_eq(open_descriptors(), before);
+    end_catching(reactor, &c, peer, before);
 }
 END_TEST
 

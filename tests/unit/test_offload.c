@@ -4,6 +4,7 @@
  * cancelling, the end of the reactor, threads and memory that cannot be had. Expectations:
  * drywire/offload.h. Runs under ThreadSanitizer too.
  */
+#include "failing_alloc.h"
 #include "test_poll_support.h"
 
 static dw_reactor *reactor;
@@ -237,31 +238,6 @@ START_TEST(without_a_thread_it_says_so) {
     dw_reactor_free(reactor);
 }
 END_TEST
-
-static int allocations_left, blocks_out;
-
-static void *failing_alloc(void *user, size_t size, const char *where) {
-    (void)user, (void)where;
-    if (allocations_left-- <= 0) {
-        return NULL;
-    }
-    blocks_out++;
-    return malloc(size);
-}
-
-static void *failing_resize(void *user, void *block, size_t size, const char *where) {
-    (void)user, (void)where;
-    blocks_out += block == NULL;
-    return realloc(block, size);
-}
-
-static void failing_release(void *user, void *block) {
-    (void)user;
-    blocks_out -= block != NULL;
-    free(block);
-}
-
-static const dw_allocator failing = {failing_alloc, failing_resize, failing_release, NULL};
 
 START_TEST(without_memory_it_says_so) {
     reset();

@@ -554,6 +554,32 @@ START_TEST(a_deviation_is_told_as_it_is_taken) {
 }
 END_TEST
 
+/* Names have no effect on the run; who listens still hears them. */
+START_TEST(a_nameless_run_is_the_same_run) {
+    sim_runner *runner = sim_runner_new();
+    dw_scenario scenario = {.name = "busy", .run = busy};
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        sim_list told = {0};
+        sim_run_options named = {0}, nameless = {.nameless = true};
+        sim_source source = seeded(seed);
+        sim_outcome first, second;
+        sim_run(runner, &scenario, &source, &named, &first);
+        ck_assert_uint_eq(sim_runner_taken(runner)->count, first.deviations);
+        sim_run(runner, &scenario, &source, &nameless, &second);
+        ck_assert_uint_eq(sim_runner_taken(runner)->count, 0);
+        ck_assert_uint_eq(second.hash, first.hash);
+        ck_assert_uint_eq(second.deviations, first.deviations);
+        nameless.on_deviation = check_told;
+        nameless.on_deviation_user = &told;
+        sim_run(runner, &scenario, &source, &nameless, &second);
+        ck_assert_uint_eq(told.count, first.deviations);
+        ck_assert_uint_eq(second.hash, first.hash);
+        sim_list_free(&told);
+    }
+    sim_runner_free(runner);
+}
+END_TEST
+
 /* ---- One less ---- */
 
 START_TEST(one_deviation_less_leaves_the_others_where_they_were) {
@@ -624,6 +650,7 @@ static TCase *lists_case(void) {
                         sizeof(scenarios) / sizeof(scenarios[0]));
     tcase_add_test(tc, seeds_use_every_kind_and_only_those_allowed);
     tcase_add_test(tc, a_deviation_is_told_as_it_is_taken);
+    tcase_add_test(tc, a_nameless_run_is_the_same_run);
     tcase_add_test(tc, one_deviation_less_leaves_the_others_where_they_were);
     return tc;
 }

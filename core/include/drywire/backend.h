@@ -317,6 +317,8 @@ struct dw_timers {
     size_t soon_count, spare_count;
 };
 
+enum { DW_ANSWER_MAX = 256 }; /* bytes that a borrower writes that are not from the read buffer */
+
 struct dw_reactor {
     const dw_wire *wire;
     dw_allocator allocator;
@@ -339,8 +341,8 @@ struct dw_reactor {
     dw_transport *aborted_head, *aborted_tail; /* to be ended, in order among delayed calls */
     struct dw_buffer *pool;                    /* empty write buffers */
     unsigned pool_count;
-    dw_transport *borrower;                    /* writes bytes that still lie in the read buffer: */
-    struct iovec borrowed;                     /* these; see core/src/transport.c */
+    dw_transport *borrower;                    /* writes bytes that lie in the read buffer or in */
+    struct iovec borrowed;                     /* `answer`: these; see core/src/transport.c */
     const uint8_t *received;                   /* what the running data_received was given, */
     size_t received_len;                       /* as long as it can be borrowed */
     struct dw_list_node triggers[6], held;     /* held: shutdown waits for these */
@@ -359,6 +361,7 @@ struct dw_reactor {
     size_t connecting_count, connection_count, port_count;
     size_t starved_count;    /* connectors that had no memory to begin an attempt: */
     dw_delayed_call starved; /* fails them, one after the other */
+    uint8_t answer[DW_ANSWER_MAX];
 };
 
 /* The `where` of every transport's memory. A wire's allocator that keeps such blocks as they are
