@@ -72,7 +72,9 @@ awk 'BEGIN {
     for (i = 4; i <= 330; i++) print "deviate link server>client latency " i " 80ms" }' \
     >"$work/thousand.run"
 shrink thousand 3 165 "three faults in a row do no harm"
-"$program" --replay "$work/thousand.run" --quiet >"$work/log" 2>&1 || true
+status=0
+"$program" --replay "$work/thousand.run" --quiet >"$work/log" 2>&1 || status=$?
+[ $status -eq 1 ] || fail "thousand: its replay ends with exit status $status"
 events=$(sed -n 's/^thousand: failed.* \([0-9]*\) events.*/\1/p' "$work/log")
 [ "$events" -ge 1000 ] || fail "thousand: $events events"
 [ $((runs * events)) -le 200000 ] || fail "thousand: $((runs * events)) events in all"
